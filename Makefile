@@ -1,0 +1,83 @@
+# Everything runs from .venv, which comes from the hash-locked dependency files; see `make help`.
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+UPGRADE ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
+CHECKED := $(wildcard app tests examples bench)
+
+# The development environment holds all that the service needs: once it exists, nothing is installed beside it.
+DEV := $(VENV)/.dev
+RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo serve test lint bench openapi lock clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
+
+install: $(RUNTIME) ## only prepare .venv
+
+demo: $(RUNTIME) ## play a storefront journey on a fresh database and show the exported file
+	@$(BIN)/python -m examples.demo $(ARGS)
+
+serve: $(RUNTIME) ## serve on SQLite (ARGS="--port 8001" for another port)
+	@$(BIN)/python -m examples.serve $(ARGS)
+
+test: $(DEV) ## run all tests, on SQLite and PostgreSQL
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: $(DEV) ## check style and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy $(CHECKED)
+
+bench: $(DEV) ## measure
+	@$(BIN)/python -m bench $(ARGS)
+
+openapi: $(RUNTIME) ## write openapi/openapi.json anew
+	@mkdir -p openapi
+	@$(BIN)/conversion-capture openapi > openapi/openapi.json.part || { rm -f openapi/openapi.json.part; exit 1; }
+	@mv openapi/openapi.json.part openapi/openapi.json
+	@echo "wrote openapi/openapi.json"
+
+# The files name no registry: whoever installs uses the one that pip is configured for.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra build
+
+lock: $(VENV)/.made ## write the dependency files anew (UPGRADE=--upgrade for the newest versions)
+	@echo "locking the dependencies"
+	@$(PIP) uv
+	@$(COMPILE) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@if grep --line-number '://' requirements.lock requirements-dev.lock; then echo "an address in a lock file" >&2; exit 1; fi
+
+clean: ## remove .venv, caches and the demo's database; other data under var/ stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis var/demo openapi/openapi.json.part
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is older; name another one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "creating $(VENV)"
+	@"$(PYTHON)" -m venv $(VENV) || { echo "Python cannot make virtual environments: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# $(1) is the lock file; the project itself goes in as a link to this folder.
+define installed
+	@echo "installing $(1)"
+	@$(PIP) --require-hashes --requirement $(1)
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(VENV)/.runtime: $(VENV)/.made requirements.lock pyproject.toml
+	$(call installed,requirements.lock)
+
+$(DEV): $(VENV)/.made requirements-dev.lock pyproject.toml
+	$(call installed,requirements-dev.lock)
