@@ -1,0 +1,1 @@
+"""What impact.com would refuse in a conversion file, whoever made it."""

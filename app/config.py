@@ -1,0 +1,248 @@
+"""Settings: environment variables and `.env`, prefix `CAPTURE_`, checked once at the start.
+
+Wrong, missing and unknown names stop the start with a sentence, since a typing error that goes unnoticed loses money.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.errors import Misconfigured
+from app.event_type import EventType
+from app.impact.limits import MAX_AGE_DAYS, MAX_AGE_DAYS_WITH_MEDIA_ID, MAX_FILE_ROWS
+
+PREFIX: Final = "CAPTURE_"
+ENV_FILE: Final = ".env"
+DEFAULT_EVENT_TYPE: Final = "default"
+
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$&'*+.^_|~-]{1,64}")  # RFC 6265 token, without the % and ` that break tools
+_PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
+
+
+def split_list(value: Any) -> Any:
+    """Split a comma-separated setting; blanks around the parts and empty parts are dropped."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _matches(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(f"{value!r} is not {wanted}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or value != f"{parts.scheme}://{parts.netloc}" or not parts.hostname:
+        raise ValueError(f"{value!r} is not an origin such as https://www.shop.example (no path, no slash at the end)")
+    if not _HOST.fullmatch(parts.netloc.partition(":")[0]):
+        raise ValueError(f"{value!r} must be written in lower case and, for international names, in punycode")
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value.removeprefix("*.")):
+        raise ValueError(f"{value!r} is not a host such as shop.example or *.shop.example (lower case, punycode)")
+    return value
+
+
+def _key_hash(value: str) -> str:
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):  # the sentence does not repeat what may be the key itself
+        raise ValueError("write sha256:<64 lower-case hex digits>, as `conversion-capture keys new` prints it")
+    return value
+
+
+KeyHash = Annotated[str, AfterValidator(_key_hash)]
+KeyHashes = Annotated[
+    tuple[KeyHash, ...],
+    NoDecode,
+    BeforeValidator(split_list),
+    AfterValidator(lambda hashes: tuple(one.removeprefix("sha256:") for one in hashes)),
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...],
+    NoDecode,
+    BeforeValidator(split_list),
+]
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...],
+    NoDecode,
+    BeforeValidator(split_list),
+]
+Parameters = Annotated[
+    tuple[Annotated[str, _matches(_PARAMETER, "a query parameter's name")], ...],
+    NoDecode,
+    BeforeValidator(split_list),
+    Field(min_length=1),
+]
+
+
+class Settings(BaseSettings):
+    """What the whole service shares. A field `name` is the variable `CAPTURE_NAME`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    database_url: SecretStr = SecretStr("sqlite:///var/conversions.db")
+    campaign_id: int | None = Field(default=None, gt=0, lt=10**10)
+    action_tracker_id: int | None = Field(default=None, gt=0, lt=10**10)
+    event_types: Annotated[dict[str, EventType], NoDecode] = Field(default_factory=dict, validate_default=True)
+
+    order_keys: KeyHashes = ()
+    export_keys: KeyHashes = ()
+    read_keys: KeyHashes = ()
+
+    storefront_origins: Origins = ()
+    linked_domains: Hosts = ()
+    parameters: Parameters = ("im_ref", "irclickid")
+    cookie_name: Annotated[str, _matches(_COOKIE_NAME, "a cookie's name")] = "im_ref"
+    cookie_domain: Hosts = ("auto",)
+    cookie_days: int = Field(default=30, ge=1, le=400)
+    cookie_secure: bool = True
+    cookie_httponly: bool = False
+    consent: Literal["implied", "required"] = "implied"
+    honor_gpc: bool = True
+
+    channel: Literal["folder"] = "folder"
+    lease_seconds: int = Field(default=15, ge=1, le=15)
+    max_rows: int = Field(default=9_999, ge=1, lt=MAX_FILE_ROWS)
+    max_event_age_days: int = Field(default=MAX_AGE_DAYS, ge=1, le=MAX_AGE_DAYS)
+    event_age_margin_days: int = Field(default=1, ge=0, le=30)
+    amount_basis: Literal["before_discounts", "after_discounts"] = "before_discounts"
+    sku_max_length: int = Field(default=255, ge=1, le=255)
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+        except (ArgumentError, ValueError):  # a ValueError quotes the port, which may be a part of the password
+            raise ValueError(
+                "write it as sqlite:///var/conversions.db or postgresql://user:password@host/name"
+            ) from None
+        if url.drivername == "sqlite" and url.database and url.database != ":memory:":
+            return value
+        if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"} and url.database:
+            return SecretStr(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+        raise ValueError(
+            "SQLite (sqlite:///file.db) and PostgreSQL (postgresql://user:password@host/name) are supported"
+        )
+
+    @field_validator("event_types", mode="before")
+    @classmethod
+    def _read_event_types(cls, value: Any) -> Any:
+        if not isinstance(value, str | Path):
+            return value
+        try:
+            return tomllib.loads(Path(value).read_text("utf-8"))
+        except OSError as exc:
+            raise ValueError(f"{value} cannot be read ({exc.strerror})") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+            raise ValueError(f"{value} is not TOML: {exc}") from None
+
+    @field_validator("event_types")
+    @classmethod
+    def _named_for_files(cls, value: dict[str, EventType]) -> dict[str, EventType]:
+        wrong = [key for key in value if not re.fullmatch(r"[a-z0-9-]{1,32}", key)]
+        if wrong:
+            raise ValueError(f"{', '.join(map(repr, wrong))}: a key has 1 to 32 characters of a-z, 0-9 and -")
+        return value
+
+    @field_validator("cookie_domain")
+    @classmethod
+    def _one_rule(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or (len(value) > 1 and {"auto", "host"} & set(value)) or any("*" in one for one in value):
+            raise ValueError("write auto, host, or domains such as shop.example,shop.test")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if DEFAULT_EVENT_TYPE in self.event_types:
+            return self
+        for name in ("campaign_id", "action_tracker_id"):
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is missing: set it to the number that impact.com shows for your program"
+                    f"{' (campaign)' if name == 'campaign_id' else chr(39) + 's event type (action tracker)'}, or"
+                    f" describe [default] in {PREFIX}EVENT_TYPES"
+                )
+        return self
+
+    def event_type(self, key: str) -> EventType | None:
+        """Return the event type called `key`, or None."""
+        if key == DEFAULT_EVENT_TYPE and key not in self.event_types:
+            return EventType(
+                campaign_id=self.campaign_id or 0,
+                action_tracker_id=self.action_tracker_id or 0,
+            )
+        return self.event_types.get(key)
+
+    @property
+    def event_type_keys(self) -> list[str]:
+        """All event types' keys."""
+        return sorted({DEFAULT_EVENT_TYPE, *self.event_types})
+
+    def max_age_days(self, *, with_media_id: bool) -> int:
+        """Return how many days old an event may be when its file is rendered."""
+        limit = MAX_AGE_DAYS_WITH_MEDIA_ID if with_media_id else self.max_event_age_days
+        return limit - self.event_age_margin_days
+
+
+def load(*classes: type[BaseSettings]) -> list[BaseSettings]:
+    """Read every settings class. Raises Misconfigured with one sentence per fault, unknown names among them."""
+    sentences = [
+        f"{name} is not a setting of this version; see the list in the README." for name in _unknown_names(classes)
+    ]
+    loaded: list[BaseSettings] = []
+    for one in classes:
+        try:
+            loaded.append(one())
+        except ValidationError as exc:
+            sentences += [_sentence(one, fault) for fault in exc.errors(include_input=False, include_url=False)]
+    if sentences:
+        raise Misconfigured("\n".join(sentences))
+    return loaded
+
+
+def _unknown_names(classes: Iterable[type[BaseSettings]]) -> list[str]:
+    known = {_variable(one, field) for one in classes for field in one.model_fields}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE)) if name.upper().startswith(PREFIX)}
+    return sorted(given - known)
+
+
+def _variable(one: type[BaseSettings], field: str) -> str:
+    return f"{one.model_config.get('env_prefix', PREFIX)}{field}".upper()
+
+
+def _sentence(one: type[BaseSettings], fault: Any) -> str:
+    message: str = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    inner = "".join(f" [{part}]" for part in fault["loc"][1:])
+    return f"{_variable(one, str(fault['loc'][0]))}{inner}: {message}."

@@ -1,0 +1,216 @@
+"""The one way to the database: an engine, write transactions and read snapshots, on SQLite and on PostgreSQL.
+
+SQLite: write-ahead log with `synchronous=FULL` (an acknowledged commit survives a power cut), foreign keys on,
+one writer at a time. PostgreSQL: READ COMMITTED. What differs between the two stands here and nowhere else.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Session
+
+from app.errors import Unavailable
+
+BUSY_SECONDS: Final = 5
+CONNECT_SECONDS: Final = 3
+TRIES: Final = 5
+RETRYABLE: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the same again may succeed
+STATEMENT_FAULTS: Final = frozenset(
+    {
+        *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH),
+        *(sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE),
+    }
+)
+"""What SQLite says of a statement or its values, and not of itself."""
+READ_ONLY: Final = "25006"  # a standby that is not the primary yet
+
+
+ROW_ID: Final = BigInteger().with_variant(Integer, "sqlite")
+"""The type of a table's own running number: SQLite counts only in a column called INTEGER."""
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware time, in UTC on both databases. A naive one is refused, not guessed."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; SQLite has no time zones, so it gets the naive UTC time."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without an offset cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 (SQLAlchemy's signature)
+    ) -> datetime | None:
+        """Return an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """An engine and its two kinds of transaction."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self.url = url
+        self.is_sqlite = make_url(url).drivername == "sqlite"
+        self.engine = _sqlite(url, pool_size) if self.is_sqlite else _postgresql(url, pool_size)
+        # Threads of one process queue here rather than in SQLite's busy handler, which sleeps and is not fair.
+        self._writer = threading.Lock() if self.is_sqlite else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a write transaction; it is durable when the block has ended. Raises Unavailable when it cannot be."""
+        if self._writer is not None and not self._writer.acquire(timeout=BUSY_SECONDS):
+            raise Unavailable("The database is busy; repeat the call in a few seconds.")
+        try:
+            with (
+                translated(),
+                Session(self.engine, autoflush=False, expire_on_commit=False) as session,
+            ):
+                if self.is_sqlite:
+                    session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+                yield session
+                session.commit()
+        finally:
+            if self._writer is not None:
+                self._writer.release()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Open a read transaction that sees one state of the database throughout."""
+        with translated(), Session(self.engine, autoflush=False) as session:
+            if self.is_sqlite:
+                session.connection().exec_driver_sql("BEGIN")
+            else:
+                session.connection(
+                    execution_options={
+                        "isolation_level": "REPEATABLE READ",
+                        "postgresql_readonly": True,
+                    }
+                )
+            yield session
+
+    def now(self, session: Session) -> datetime:
+        """Return the database's clock, which leases go by, so that replicas with other clocks agree."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        clock: datetime = session.connection().execute(text("SELECT clock_timestamp()")).scalar_one()
+        return clock.astimezone(UTC)
+
+    def insert_new(self, table: Table, rows: Sequence[dict[str, Any]]) -> Any:
+        """Return an INSERT of those `rows` that meet no unique key that is taken; the others are left out silently."""
+        dialect = sqlite if self.is_sqlite else postgresql
+        return dialect.insert(table).values(rows).on_conflict_do_nothing()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def retried(work: Callable[P, R]) -> Callable[P, R]:
+    """Repeat `work` when the database gave up on its transaction for another's sake (deadlock, serialization)."""
+
+    @wraps(work)
+    def repeat(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(TRIES - 1):
+            try:
+                return work(*args, **kwargs)
+            except Unavailable as exc:
+                if not is_retryable(exc.__cause__):
+                    raise
+        return work(*args, **kwargs)
+
+    return repeat
+
+
+def is_retryable(error: BaseException | None) -> bool:
+    """Say whether the very same transaction may succeed when it is tried again."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in RETRYABLE
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Say whether the database, not the statement, is what failed."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF not in STATEMENT_FAULTS
+    read_only = getattr(error.orig, "sqlstate", None) == READ_ONLY
+    return isinstance(error, OperationalError) or error.connection_invalidated or read_only
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what a database says when it is away, full or busy into Unavailable."""
+    try:
+        yield
+    except PoolTimeoutError as exc:
+        raise Unavailable("Every database connection is in use; repeat the call in a few seconds.") from exc
+    except DBAPIError as exc:
+        if _is_away(exc) or is_retryable(exc):
+            raise Unavailable("The database cannot be used now; repeat the call in a few seconds.") from exc
+        raise
+
+
+def _sqlite(url: str, pool_size: int) -> Engine:
+    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=20,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"timeout": BUSY_SECONDS},
+        hide_parameters=True,  # errors are logged, and parameters hold ids of people
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgresql(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=20,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": "-c timezone=UTC"},
+        hide_parameters=True,  # errors are logged, and parameters hold ids of people
+    )
+
+
+def database_of(request: Request) -> Database:
+    """Return the database of the service that got this request."""
+    database: Database = request.app.state.database
+    return database
+
+
+DatabaseDep = Annotated[Database, Depends(database_of)]

@@ -1,0 +1,69 @@
+"""Who may call what: keys by right, compared in constant time.
+
+A key is random text of at least 128 bits; the settings hold only the SHA-256 of its UTF-8 bytes, so that a copy of the
+settings opens nothing.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.config import Settings
+from app.errors import Denied, Forbidden
+
+bearer = HTTPBearer(auto_error=False, description="A key made by `conversion-capture keys new`.")
+
+
+class Right(StrEnum):
+    """What a key may do. The value names the setting `CAPTURE_<RIGHT>_KEYS`."""
+
+    ORDER = "order"
+    EXPORT = "export"
+    READ = "read"
+
+
+def new_key() -> tuple[str, str]:
+    """Return a fresh key (256 bits) and the `sha256:<hex>` that goes into the settings."""
+    key = secrets.token_urlsafe(32)
+    return key, f"sha256:{hash_of(key)}"
+
+
+def hash_of(key: str) -> str:
+    """Return the SHA-256 of a key, in hex."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def rights_of(key: str, settings: Settings) -> set[Right]:
+    """Return what `key` may do. Every known key is compared, whichever matches."""
+    digest = hash_of(key)
+    known = {
+        Right.ORDER: settings.order_keys,
+        Right.EXPORT: settings.export_keys,
+        Right.READ: settings.read_keys,
+    }
+    return {right for right, hashes in known.items() if sum(hmac.compare_digest(digest, one) for one in hashes)}
+
+
+def requires(*rights: Right) -> Callable[..., None]:
+    """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403."""
+    names = " or ".join(f"CAPTURE_{right.upper()}_KEYS" for right in rights)
+
+    def check(
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
+    ) -> None:
+        if credentials is None:
+            raise Denied("Send a key as `Authorization: Bearer KEY`.", code="KEY_MISSING")
+        held = rights_of(credentials.credentials, request.app.state.settings)
+        if not held:
+            raise Denied(f"This key is not known here; its SHA-256 must stand in {names}.")
+        if not held.intersection(rights):
+            raise Forbidden(f"This key may not do that; it takes one from {names}.")
+
+    return check

@@ -1,0 +1,15 @@
+"""Every table of the service, gathered for the migrations."""
+
+from typing import Final
+
+from sqlmodel import SQLModel
+
+from app.batches import store as _batches
+from app.clicks import store as _clicks
+from app.conversions import store as _conversions
+from app.delivery import store as _delivery
+
+METADATA: Final = SQLModel.metadata
+
+STORES: Final = (_clicks, _conversions, _batches, _delivery)
+"""Importing a store is what puts its tables into METADATA."""

@@ -1,0 +1,155 @@
+"""HTTP that every room shares: bodies with a limit, refusals as problem details, one log line per request."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.config import Settings
+from app.errors import PROBLEM_JSON, Failure, Fault, InvalidInput, TooLarge, pointer_to, problem
+
+logger = logging.getLogger(__name__)
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+ORDERS_PREFIX: Final = b"/orders/"
+
+
+def settings_of(request: Request) -> Settings:
+    """Return the settings of the service that got this request."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+SettingsDep = Annotated[Settings, Depends(settings_of)]
+Now = Annotated[datetime, Depends(lambda: datetime.now(UTC))]
+Cursor = Annotated[int, Query(ge=0, lt=2**63, description="`next` of the page before.")]
+
+PROBLEM_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["code", "detail", "pointer"],
+                "properties": {name: {"type": "string"} for name in ("code", "detail", "pointer")},
+            },
+        },
+    },
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of refusals with these statuses."""
+    content = {PROBLEM_JSON: {"schema": PROBLEM_SCHEMA}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def limited_body(limit: int) -> Callable[[Request], Awaitable[bytes]]:
+    """Return a dependency that reads a body of at most `limit` bytes and holds no more than that. Raises TooLarge."""
+
+    async def read(request: Request) -> bytes:
+        announced = request.headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes; send less at a time.")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise TooLarge(f"The body has more than {limit} bytes; send less at a time.")
+        return bytes(body)
+
+    return read
+
+
+class RawOrderPaths:
+    """Leaves the paths below /orders/ percent-encoded, so that an order id may hold a slash (`%2F`)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on with the path as it came."""
+        raw: bytes = scope.get("raw_path") or b""
+        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIX):
+            scope["path"] = raw.decode("ascii", "replace")
+        await self.app(scope, receive, send)
+
+
+class RequestLog:
+    """Writes one line per request: its route, never its path or query, which may hold ids of people."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on and note how it ended."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status, request_id = time.perf_counter(), 0, uuid4().hex
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "")
+            took = round((time.perf_counter() - began) * 1000, 1)
+            facts = {"request_id": request_id, "method": scope["method"], "route": route, "status": status, "ms": took}
+            logger.info("request", extra=facts)
+
+
+def install_refusals(app: FastAPI) -> None:
+    """Make every refusal of the service, and of the framework, an RFC 9457 problem."""
+
+    @app.exception_handler(Failure)
+    def refuse(_request: Request, failure: Failure) -> JSONResponse:
+        if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("refused", extra={"code": failure.code, "detail": str(failure)}, exc_info=failure.__cause__)
+        return _response(failure.status, failure.problem(), failure.headers)
+
+    @app.exception_handler(RequestValidationError)
+    def refuse_parameters(_request: Request, error: RequestValidationError) -> JSONResponse:
+        faults = [Fault("INVALID_PARAMETER", f"{one['msg']}.", pointer_to(*one["loc"])) for one in error.errors()]
+        invalid = InvalidInput(faults)
+        return _response(invalid.status, invalid.problem(), {})
+
+    @app.exception_handler(HTTPException)
+    def refuse_route(_request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        body = problem(status, status.name, f"{status.description or status.phrase}.")
+        return _response(status, body, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    def fail(_request: Request, error: Exception) -> JSONResponse:
+        logger.error("failed", exc_info=error)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return _response(
+            status, problem(status, "INTERNAL_ERROR", "This should not happen; see the service's log."), {}
+        )
+
+
+def _response(status: HTTPStatus, body: dict[str, Any], headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(body, status, headers | {"Cache-Control": "no-store"}, media_type=PROBLEM_JSON)
