@@ -1,0 +1,138 @@
+"""What a call of `/capture` says, read from its raw query string or its JSON body.
+
+The query is split here, because form decoding turns the `+` of a click id into a space.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote_to_bytes
+
+from app.clicks.click import ClickId, click_id_of
+from app.errors import MalformedRequest, TooLarge, WrongMediaType
+
+MAX_BODY: Final = 16 * 1_024
+"""Bytes of a POST body."""
+
+_CONSENT: Final = {"granted": True, "denied": False}
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A visitor's arrival as the shop reports it; None is what it did not say. `captured_at` is an epoch second."""
+
+    click_id: ClickId | None = None
+    url: str | None = None
+    referrer: str | None = None
+    captured_at: int | None = None
+    consent: bool | None = None
+    to: str | None = None
+
+
+def from_query(query: bytes, parameters: Sequence[str]) -> Landing:
+    """Read a GET. Of `parameters` the first one that is present carries the click id. Raises MalformedRequest."""
+    given = parse_query(query)
+    consent = given.get("consent")
+    if consent is not None and consent not in _CONSENT:
+        raise MalformedRequest("`consent` must be granted or denied.")
+    return Landing(
+        click_id=_click_id(given, parameters),
+        url=given.get("url"),
+        referrer=given.get("referrer"),
+        consent=None if consent is None else _CONSENT[consent],
+        to=given.get("to"),
+    )
+
+
+def parse_query(query: bytes) -> dict[str, str]:
+    """Return names and values of a raw query string, percent-decoded exactly once; of equal names the first counts.
+
+    A `+` stays a `+` and a malformed percent sequence stays as it is; bytes that are not UTF-8 become U+FFFD.
+    """
+    given: dict[str, str] = {}
+    for part in query.split(b"&"):
+        name, _, value = part.partition(b"=")
+        given.setdefault(_decoded(name), _decoded(value))
+    return given
+
+
+def _decoded(raw: bytes) -> str:
+    return unquote_to_bytes(raw).decode("utf-8", "replace")
+
+
+def from_body(content_type: str | None, body: bytes, parameters: Sequence[str]) -> Landing:
+    """Read a POST: a JSON object in UTF-8, or nothing at all. Raises TooLarge, WrongMediaType, MalformedRequest."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type not in {"", "application/json", "text/plain"}:
+        raise WrongMediaType("Send the JSON as application/json or text/plain.")
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"The body must not be longer than {MAX_BODY} bytes.")
+    given = _json_object(body) if body else {}
+    texts = {name: _text(given, name) for name in ("im_ref", *parameters, "url", "referrer") if name in given}
+    return Landing(
+        click_id=_click_id(texts, ("im_ref", *parameters)),
+        url=texts.get("url"),
+        referrer=texts.get("referrer"),
+        captured_at=_captured_at(given["captured_at"]) if "captured_at" in given else None,
+        consent=_consent(given),
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise MalformedRequest("The body is not JSON in UTF-8, or is nested too deeply.") from None
+    if not isinstance(given, dict):
+        raise MalformedRequest('The body must be a JSON object such as {"im_ref": "ID"}.')
+    return given
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _text(given: dict[str, Any], name: str) -> str:
+    value = given[name]
+    if not isinstance(value, str):
+        raise MalformedRequest(f"`{name}` must be a text.")
+    return value
+
+
+def _consent(given: dict[str, Any]) -> bool | None:
+    consent = given.get("consent")
+    if "consent" in given and not isinstance(consent, bool):
+        raise MalformedRequest("`consent` must be true or false.")
+    return consent
+
+
+def _captured_at(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _TIME.fullmatch(value.upper()):
+        try:
+            return int(datetime.fromisoformat(value.upper()).timestamp())
+        except ValueError:  # the thirtieth of February
+            pass
+    raise MalformedRequest(
+        "`captured_at` must be an ISO 8601 time with offset, such as 2026-11-20T18:00:22+00:00, or whole seconds since"
+        " 1970."
+    )
+
+
+def _click_id(given: dict[str, str], names: Sequence[str]) -> ClickId | None:
+    name = next((name for name in names if name in given), None)
+    if name is None:
+        return None
+    click_id = click_id_of(given[name])
+    if click_id is None:
+        raise MalformedRequest(
+            f"`{name}` must have 1 to 64 characters of A-Z a-z 0-9 . _ ~ : % + / = -", code="INVALID_CLICK_ID"
+        )
+    return click_id
