@@ -1,0 +1,1 @@
+"""Stage 3: recorded orders become files."""

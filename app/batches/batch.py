@@ -1,0 +1,142 @@
+"""What a file for impact.com is: which orders go into it, its columns, its lines, its name.
+
+Facts: impact.com's FTP and e-mail conversion guide (columns and their order, lines of an order consecutive, under
+10,000 entries, 88 days or 398 with MediaId). CRLF and quoting by RFC 4180; impact.com's documents are silent on both.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from app.conversions.order import Attribution, Item, Order
+from app.event_type import EventType
+from app.impact.columns import FIELD_OF, MINIMUM_COLUMNS, OPTIONAL_COLUMNS, Level
+from app.impact.currency import format_amount
+
+HEADER_LINES: Final = 1
+
+
+class BatchKind(StrEnum):
+    """What the lines of a file are."""
+
+    CONVERSIONS = "conversions"
+
+
+TITLES: Final = {BatchKind.CONVERSIONS: "ActionData"}
+"""The word in a file's name; never `receipt_` or `result_` at the beginning, which impact.com ignores."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgeLimit:
+    """How old an order may be when it is rendered, in days; the margin is taken off already."""
+
+    days: int
+    days_with_media_id: int
+
+    def of(self, order: Order) -> timedelta:
+        """Return the age at which `order` is too old."""
+        return timedelta(days=self.days if order.media_id is None else self.days_with_media_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    """A file as it leaves: `first_lines` holds the line number of each order's first line, the header being line 1."""
+
+    name: str
+    content: bytes
+    rows: int
+    first_lines: tuple[int, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def file_name(kind: BatchKind, event_type: str, batch_id: str, day: date) -> str:
+    """Return `2026-11-22_ActionData_default_<batch id>.csv`: impact.com asks for a title and a date."""
+    return f"{day.isoformat()}_{TITLES[kind]}_{event_type}_{batch_id}.csv"
+
+
+def is_too_old(order: Order, limit: AgeLimit, now: datetime) -> bool:
+    """Say whether impact.com would not process the order any more."""
+    return now - order.event_date > limit.of(order)
+
+
+def needs_media_id(order: Order, limit: AgeLimit, now: datetime) -> bool:
+    """Say whether MediaId must be in the file: the order is credited by it, or too old to be accepted without."""
+    if order.media_id is None:
+        return False
+    return order.attribution is Attribution.MEDIA or now - order.event_date > timedelta(days=limit.days)
+
+
+def render(name: str, orders: Sequence[Order], event_type: EventType, limit: AgeLimit, now: datetime) -> BatchFile:
+    """Return the item-level file of `orders`: one line per item, orders in the order given.
+
+    PromoCode and MediaId are columns when an order of the file is credited by them; they are then filled for those
+    orders only, so that what a file says of an order does not depend on its neighbours.
+    """
+    by_promo_code = {order.key for order in orders if order.attribution is Attribution.PROMO_CODE}
+    by_media_id = {order.key for order in orders if needs_media_id(order, limit, now)}
+    added = _added_columns(event_type.columns, promo_code=bool(by_promo_code), media_id=bool(by_media_id))
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow((*MINIMUM_COLUMNS, *event_type.columns, *added))
+    first_lines, line = [], HEADER_LINES + 1
+    value_of = [_value_of(column) for column in event_type.columns]
+    for order in orders:
+        first_lines.append(line)
+        line += len(order.items)
+        before = _order_cells(order, event_type)
+        credit = {
+            "PromoCode": order.promo_code if order.key in by_promo_code else None,
+            "MediaId": order.media_id if order.key in by_media_id else None,
+        }
+        after = [credit[column] or "" for column in added]
+        writer.writerows(
+            (*before, *_item_cells(item, order.currency), *(value(order, item) or "" for value in value_of), *after)
+            for item in order.items
+        )
+    return BatchFile(name, out.getvalue().encode("utf-8"), line - HEADER_LINES - 1, tuple(first_lines))
+
+
+def _added_columns(configured: Iterable[str], *, promo_code: bool, media_id: bool) -> list[str]:
+    """Return the credit columns that the orders need and the event type does not have already."""
+    has = set(configured)
+    added = ["PromoCode"] if promo_code and not has & {"PromoCode", "OrderPromoCode"} else []
+    return added + (["MediaId"] if media_id and not has & {"MediaId", "MediaPartnerId"} else [])
+
+
+def _order_cells(order: Order, event_type: EventType) -> tuple[str, ...]:
+    return (
+        str(event_type.campaign_id),
+        str(event_type.action_tracker_id),
+        order.event_date.isoformat(timespec="seconds"),
+        order.order_id,
+        order.click_id or "",
+        order.customer_id or "",
+        order.currency,
+    )
+
+
+def _item_cells(item: Item, currency: str) -> tuple[str, ...]:
+    return format_amount(item.amount, currency), item.category, item.sku, str(item.quantity)
+
+
+def _value_of(column: str) -> Callable[[Order, Item], str | None]:
+    """Return where the value of an optional column comes from."""
+    if field := FIELD_OF.get(column):
+        return lambda order, _: getattr(order, field)
+    if OPTIONAL_COLUMNS[column].level is Level.ITEM:
+        return lambda _, item: item.extra.get(column)
+    return lambda order, _: order.extra.get(column)
+
+
+def expires_at(order: Order, limit: AgeLimit) -> datetime:
+    """Return the last instant at which the order can be rendered, in UTC."""
+    return order.event_date.astimezone(UTC) + limit.of(order)

@@ -1,0 +1,301 @@
+"""The records of exports and batches, and every statement on them.
+
+A revision ends in exactly one place: on the lines of one batch for ever (a primary key says so), or among what an
+export left out. A batch has one name and one content for ever.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Row,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlmodel import Field, Session, SQLModel
+
+from app.conversions.store import UNSENT
+from app.database import ROW_ID, Database, UTCDateTime
+from app.errors import LeaseLost
+
+CHUNK: Final = 500
+PAGE: Final = 100
+OPEN: Final = 1
+
+
+class Export(SQLModel, table=True):
+    """One run of the exporter. `slot` is 1 while it is queued or running and NULL after: so one is open at a time.
+
+    `token` grows with every claim; what an earlier claimant still tries to record is refused by it.
+    """
+
+    __tablename__ = "export"
+    __table_args__ = (CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="export_state"),)
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    slot: int | None = Field(default=None, unique=True)
+    state: str
+    requested_at: datetime = Field(sa_type=UTCDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    exported: int = 0
+    held: int = 0
+    expired: int = 0
+    failure: str | None = None
+    token: int = 0
+    leased_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Batch(SQLModel, table=True):
+    """A file for impact.com. `batch_id` is random, so that a name stays unique even when a database is restored."""
+
+    __tablename__ = "batch"
+    __table_args__ = (CheckConstraint("kind IN ('conversions')", name="batch_kind"),)
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    batch_id: str = Field(unique=True)
+    export_id: int = Field(sa_column=Column(BigInteger, ForeignKey("export.id"), nullable=False, index=True))
+    kind: str
+    event_type: str
+    filename: str = Field(unique=True)
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    rows: int
+    orders: int
+    sha256: str
+
+
+class BatchContent(SQLModel, table=True):
+    """The exact bytes of a batch, apart from its row so that lists stay light."""
+
+    __tablename__ = "batch_content"
+
+    batch: int = Field(sa_column=Column(ROW_ID, ForeignKey("batch.id"), primary_key=True, autoincrement=False))
+    content: bytes = Field(sa_type=LargeBinary)
+
+
+class BatchLine(SQLModel, table=True):
+    """Where a revision stands: its items are on the lines from `first_line` on, in their order."""
+
+    __tablename__ = "batch_line"
+    __table_args__ = (Index("lines_of_batch", "batch", "first_line"),)
+
+    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
+    batch: int = Field(sa_column=Column(BigInteger, ForeignKey("batch.id"), nullable=False))
+    first_line: int
+
+
+class LeftOut(SQLModel, table=True):
+    """A revision that an export could not send, and why. If it still waits in `unsent`, the next one tries again."""
+
+    __tablename__ = "left_out"
+    __table_args__ = (
+        CheckConstraint("state IN ('held', 'expired')", name="left_out_state"),
+        Index("left_out_by_state", "state", "revision_id"),
+    )
+
+    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
+    export_id: int = Field(sa_column=Column(BigInteger, ForeignKey("export.id"), nullable=False))
+    state: str
+    reason: str
+    detail: str
+
+
+class Undelivered(SQLModel, table=True):
+    """A batch that has not arrived yet. The row comes with the batch and goes with its delivery."""
+
+    __tablename__ = "undelivered"
+
+    batch: int = Field(sa_column=Column(ROW_ID, ForeignKey("batch.id"), primary_key=True, autoincrement=False))
+    due_at: datetime = Field(sa_type=UTCDateTime)
+    token: int = 0
+    leased_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+EXPORT: Final = Export.__table__  # type: ignore[attr-defined]
+BATCH: Final = Batch.__table__  # type: ignore[attr-defined]
+BATCH_CONTENT: Final = BatchContent.__table__  # type: ignore[attr-defined]
+BATCH_LINE: Final = BatchLine.__table__  # type: ignore[attr-defined]
+LEFT_OUT: Final = LeftOut.__table__  # type: ignore[attr-defined]
+UNDELIVERED: Final = Undelivered.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to work on an export until its lease ends."""
+
+    export_id: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A revision that waits; `hold_reason` is set if it is not to leave."""
+
+    revision_id: int
+    hold_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Why a revision does not go. `again`: the next export looks at it anew, since the reason may be gone by then."""
+
+    revision_id: int
+    state: str
+    reason: str
+    detail: str
+    again: bool = False
+
+
+# Exports --------------------------------------------------------------------------------------------------------
+
+
+def request_export(session: Session, database: Database, now: datetime) -> Row[Any]:
+    """Return the open export, making one if there is none."""
+    connection = session.connection()
+    while True:  # the open one may end between the two statements
+        connection.execute(database.insert_new(EXPORT, [{"slot": OPEN, "state": "queued", "requested_at": now}]))
+        row = connection.execute(select(EXPORT).where(EXPORT.c.slot == OPEN)).one_or_none()
+        if row is not None:
+            return row
+
+
+def find_export(session: Session, export_id: int) -> Row[Any] | None:
+    """Return an export's row."""
+    return session.connection().execute(select(EXPORT).where(EXPORT.c.id == export_id)).one_or_none()
+
+
+def claim_export(session: Session, database: Database, lease: timedelta) -> Claim | None:
+    """Take the open export, if there is one and nobody's lease on it is running."""
+    connection, now = session.connection(), database.now(session)
+    row = connection.execute(select(EXPORT).where(EXPORT.c.slot == OPEN)).one_or_none()
+    if row is None or (row.leased_until is not None and row.leased_until > now):
+        return None
+    mine = (
+        update(EXPORT)
+        .where(EXPORT.c.id == row.id, EXPORT.c.token == row.token, EXPORT.c.slot == OPEN)
+        .values(state="running", token=row.token + 1, leased_until=now + lease)
+    )
+    return Claim(row.id, row.token + 1) if connection.execute(mine).rowcount == 1 else None
+
+
+def advance_export(session: Session, claim: Claim, **values: Any) -> None:
+    """Update an export that is still ours. Raises LeaseLost if another worker has taken it over."""
+    statement = update(EXPORT).where(EXPORT.c.id == claim.export_id, EXPORT.c.token == claim.token).values(**values)
+    if session.connection().execute(statement).rowcount != 1:
+        raise LeaseLost("Another worker has taken this export over.")
+
+
+# What waits -----------------------------------------------------------------------------------------------------
+
+
+def waiting_event_types(session: Session) -> list[str]:
+    """Return the event types of what waits."""
+    return list(session.connection().execute(select(UNSENT.c.event_type).distinct().order_by("event_type")).scalars())
+
+
+def newest_waiting(session: Session) -> int:
+    """Return the newest revision that waits, or 0."""
+    newest = select(func.coalesce(func.max(UNSENT.c.revision_id), 0))
+    return int(session.connection().execute(newest).scalar_one())
+
+
+def waiting(session: Session, event_type: str, *, after: int, upto: int, limit: int) -> list[Waiting]:
+    """Return what waits, in the order of recording, from an index that holds nothing else."""
+    statement = (
+        select(UNSENT.c.revision_id, UNSENT.c.hold_reason)
+        .where(UNSENT.c.event_type == event_type, UNSENT.c.revision_id > after, UNSENT.c.revision_id <= upto)
+        .order_by(UNSENT.c.revision_id)
+        .limit(limit)
+    )
+    return [Waiting(row.revision_id, row.hold_reason) for row in session.connection().execute(statement)]
+
+
+def take(session: Session, revision_ids: Sequence[int]) -> int:
+    """Remove `unsent` rows and return how many there were: fewer than asked for means that orders have changed."""
+    taken = 0
+    for ids in _chunks(revision_ids):
+        taken += session.connection().execute(delete(UNSENT).where(UNSENT.c.revision_id.in_(ids))).rowcount
+    return taken
+
+
+def omit(session: Session, export_id: int, omissions: Sequence[Omission]) -> None:
+    """Note why revisions were left out, in place of what an earlier export noted."""
+    forget_omissions(session, [one.revision_id for one in omissions])
+    if omissions:
+        session.connection().execute(
+            insert(LEFT_OUT),
+            [
+                {
+                    "revision_id": one.revision_id,
+                    "export_id": export_id,
+                    "state": one.state,
+                    "reason": one.reason,
+                    "detail": one.detail,
+                }
+                for one in omissions
+            ],
+        )
+
+
+def forget_omissions(session: Session, revision_ids: Sequence[int]) -> None:
+    """Remove what earlier exports noted about revisions that go now."""
+    for ids in _chunks(revision_ids):
+        session.connection().execute(delete(LEFT_OUT).where(LEFT_OUT.c.revision_id.in_(ids)))
+
+
+# Batches --------------------------------------------------------------------------------------------------------
+
+
+def add_batch(
+    session: Session, database: Database, row: dict[str, Any], content: bytes, lines: Iterable[tuple[int, int]]
+) -> int:
+    """Add a batch with its bytes, its (revision id, first line) pairs and its place in the delivery queue, due now."""
+    connection = session.connection()
+    number: int = connection.execute(insert(BATCH).returning(BATCH.c.id), [row]).scalar_one()
+    connection.execute(insert(BATCH_CONTENT), [{"batch": number, "content": content}])
+    connection.execute(
+        insert(BATCH_LINE),
+        [{"revision_id": revision_id, "batch": number, "first_line": line} for revision_id, line in lines],
+    )
+    connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database.now(session), "token": 0}])
+    return number
+
+
+def batches_of(session: Session, export_id: int) -> Sequence[Row[Any]]:
+    """Return an export's batches in the order of their creation."""
+    return session.connection().execute(select(BATCH).where(BATCH.c.export_id == export_id).order_by(BATCH.c.id)).all()
+
+
+def list_batches(session: Session, after: int) -> Sequence[Row[Any]]:
+    """Return a page of batches and one more, in the order of their creation."""
+    statement = select(BATCH).where(BATCH.c.id > after).order_by(BATCH.c.id).limit(PAGE + 1)
+    return session.connection().execute(statement).all()
+
+
+def find_batch(session: Session, batch_id: str) -> Row[Any] | None:
+    """Return a batch's row."""
+    return session.connection().execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
+
+
+def content_of(session: Session, number: int) -> bytes:
+    """Return the exact bytes of a batch."""
+    content: bytes = (
+        session.connection()
+        .execute(select(BATCH_CONTENT.c.content).where(BATCH_CONTENT.c.batch == number))
+        .scalar_one()
+    )
+    return content
+
+
+def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))

@@ -1,0 +1,204 @@
+"""The console command `conversion-capture`."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGINT, SIGTERM, signal
+from types import FrameType
+from typing import Annotated, Any, Final
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import Progress
+
+from app import logs, worker
+from app.batches.build import plans
+from app.check.check import report
+from app.conversions.extra import parse_time
+from app.errors import Failure
+from app.ledger import export_routes
+from app.ledger.exports import ExportView, find_export, is_settled
+from app.main import DRAIN_SECONDS, create_app, openapi
+from app.migrations import migrate as migrate_database
+from app.security import new_key
+from app.service import Service, assemble
+
+LOOK_EVERY_SECONDS: Final = 0.2
+
+cli = typer.Typer(
+    help="Keeps impact.com click ids, ties orders to them, and reports the orders as conversions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Keys for the private endpoints.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    worker: Annotated[bool, typer.Option(help="Also build exports and deliver batches in this process.")] = True,
+) -> None:
+    """Serve the HTTP API."""
+    logs.configure()
+    service = _usable()
+    config = uvicorn.Config(
+        create_app(service, with_worker=worker),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,  # its lines hold query strings, and those hold click ids
+        server_header=False,
+        timeout_graceful_shutdown=int(DRAIN_SECONDS),
+    )
+    for number in (SIGTERM, SIGINT):
+        signal(number, lambda *_: None)  # uvicorn raises the signal again when it has drained; the exit status is 0
+    _Server(config, service).run()
+
+
+class _Server(uvicorn.Server):
+    """Is unready from the moment it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note it before the open connections are drained."""
+        self.service.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+@cli.command("worker")
+def run_worker() -> None:
+    """Build exports and deliver batches, without serving."""
+    logs.configure()
+    service = _usable()
+
+    def stop(*_: Any) -> None:
+        service.stopping.set()
+        service.wake.set()
+
+    for number in (SIGTERM, SIGINT):
+        signal(number, stop)
+    worker.run(service)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    migrate_database(assemble().database)
+    typer.echo("The schema is up to date.")
+
+
+@keys.command("new")
+def new() -> None:
+    """Make a key: the caller keeps the first line, the settings get the second."""
+    key, stored = new_key()
+    typer.echo(f"key (show it to nobody but its user):  {key}")
+    typer.echo(f"for CAPTURE_ORDER_KEYS, _EXPORT_KEYS or _READ_KEYS:  {stored}")
+
+
+@cli.command()
+def export(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and change nothing.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Do the work here if no worker does, until it is done.")] = False,
+) -> None:
+    """Start an export, as POST /exports does."""
+    service = _usable()
+    service.prepare()
+    if dry_run:
+        _show_plans(service)
+        return
+    asked = export_routes.request_export(service.database)
+    if wait:
+        with _progress("exporting") as step:
+            asked = _finish(service, asked, step)
+    typer.echo(asked.model_dump_json(indent=2))
+    if asked.state == "failed":
+        raise Failure(asked.failure or "The export failed.")
+
+
+def _show_plans(service: Service) -> None:
+    """Print the files that an export would make now."""
+    sent = left = 0
+    for plan in plans(service.database, service.settings, service.clock):
+        sent, left = sent + len(plan.orders), left + len(plan.omissions)
+        if plan.file:
+            typer.echo(
+                f"{plan.event_type}: {plan.file.rows} rows, {len(plan.orders)} orders, {len(plan.file.content)} bytes"
+            )
+        for one in plan.omissions:
+            typer.echo(f"{plan.event_type}: revision {one.revision_id} {one.state} ({one.reason}): {one.detail}")
+    typer.echo(f"{sent} orders would be sent, {left} would not. Nothing was changed.")
+
+
+def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
+    """Work on an export until it is done and its batches were tried, whoever does it."""
+    stopping = threading.Event()
+    while True:
+        worker.work(service, stopping)
+        with service.database.snapshot() as session:
+            now = find_export(session, asked.id)
+            settled = is_settled(session, now)
+        step(len(now.batches))
+        if settled:
+            return now
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+@cli.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A conversion file, ours or made by hand.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    now: Annotated[str, typer.Option(help="Judge ages as of this time (ISO 8601 with offset).")] = "",
+) -> None:
+    """Say what impact.com would refuse in a file, line by line."""
+    moment = parse_time(now) if now else datetime.now(UTC)
+    if moment is None:
+        raise typer.BadParameter("write it as 2026-11-20T18:00:22+01:00", param_hint="--now")
+    if report(file, now=moment, as_json=as_json, out=sys.stdout):
+        raise typer.Exit(1)
+
+
+@cli.command("openapi")
+def show_openapi() -> None:
+    """Print the OpenAPI document."""
+    typer.echo(json.dumps(openapi(), indent=2, ensure_ascii=False))
+
+
+def _usable() -> Service:
+    """Return the assembled service, its schema checked if the database is there."""
+    service = assemble()
+    service.prepare_if_possible()
+    return service
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    """Show a progress bar on a terminal, and nothing in a pipe."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda batches: progress.update(task, description=f"{what}: {batches} batches")
+
+
+def main() -> None:
+    """Run the command; a failure is one sentence on stderr and exit status 1."""
+    try:
+        cli()
+    except Failure as failure:
+        typer.echo(f"conversion-capture: {failure}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Stage 2: an order is recorded, exactly once."""

@@ -1,0 +1,130 @@
+"""What the shop sold: an order and its items, and what makes two bodies the same order."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from app.impact.columns import EXTRA, Kind
+
+MAX_ORDER_ID: Final = 64
+NO_ATTRIBUTION: Final = "no_attribution"
+
+
+class Attribution(StrEnum):
+    """By which of its ids an order is credited to a partner."""
+
+    CLICK = "click_id"
+    PROMO_CODE = "promo_code"
+    MEDIA = "media_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of an order. `amount` is the line's total in minor units."""
+
+    sku: str
+    category: str
+    quantity: int
+    amount: int
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it is recorded: valid, its items merged to one line per SKU."""
+
+    event_type: str
+    order_id: str
+    event_date: datetime
+    currency: str
+    items: tuple[Item, ...]
+    click_id: str | None = None
+    promo_code: str | None = None
+    media_id: str | None = None
+    customer_id: str | None = None
+    customer_status: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes an order one order: two event types may use the same order id."""
+        return self.event_type, self.order_id
+
+    @property
+    def amount(self) -> int:
+        """The sum of the items in minor units."""
+        return sum(item.amount for item in self.items)
+
+    @property
+    def attribution(self) -> Attribution | None:
+        """The first of click id, promo code and media id that the order has."""
+        return next((one for one in Attribution if getattr(self, one.value) is not None), None)
+
+    @property
+    def hold_reason(self) -> str | None:
+        """Why the order must wait for a person, or None if it may leave."""
+        return None if self.attribution else NO_ATTRIBUTION
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of what the order means: equal for bodies that differ only in their writing.
+
+        The order of keys and of items, `10` or `10.00`, and the offset in which one instant is written do not matter.
+        """
+        meaning = {
+            "event_type": self.event_type,
+            "order_id": self.order_id,
+            "event_date": self.event_date.astimezone(UTC).isoformat(),
+            "currency": self.currency,
+            "click_id": self.click_id,
+            "promo_code": self.promo_code,
+            "media_id": self.media_id,
+            "customer_id": self.customer_id,
+            "customer_status": self.customer_status,
+            "extra": _meaning(self.extra),
+            "items": sorted(
+                [item.sku, item.category, item.quantity, item.amount, _meaning(item.extra)] for item in self.items
+            ),
+        }
+        text = json.dumps(meaning, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def merge(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Make the lines of one SKU one line: quantities and amounts added, the rest from the first.
+
+    Corrections name a line by its SKU, so a SKU must name one line.
+    """
+    merged: dict[str, Item] = {}
+    for item in items:
+        first = merged.get(item.sku)
+        merged[item.sku] = item if first is None else _added(first, item)
+    return tuple(merged.values())
+
+
+def _added(first: Item, more: Item) -> Item:
+    return replace(first, quantity=first.quantity + more.quantity, amount=first.amount + more.amount)
+
+
+def _meaning(extra: Mapping[str, str]) -> dict[str, str]:
+    return {name: _meant(text, EXTRA[name].kind) for name, text in extra.items()}
+
+
+def _meant(text: str, kind: Kind) -> str:
+    match kind:
+        case Kind.DECIMAL | Kind.INTEGER:
+            number = Decimal(text)
+            return format(number.normalize(), "f") if number else "0"
+        case Kind.DATETIME:
+            return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+        case _:
+            return text
+
+
+def is_order_id(value: str) -> bool:
+    """Say whether `value` can be an order id."""
+    return 0 < len(value) <= MAX_ORDER_ID and value.isprintable() and value == value.strip()

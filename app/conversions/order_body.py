@@ -1,0 +1,316 @@
+"""Reading an order as a checkout sends it, with every fault of the body listed at once.
+
+Facts: impact.com's conversion reference and FTP guide; ISO 4217; RFC 6901 for the pointers. The service's own rules (64
+characters, the currency's decimals, one line per SKU) are in the README.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from app import strict_json
+from app.conversions.extra import parse_time, read_extra
+from app.conversions.order import MAX_ORDER_ID, Item, Order, is_order_id, merge
+from app.errors import Fault, InvalidInput, pointer_to
+from app.impact.columns import Level
+from app.impact.currency import AMOUNT_LIMIT, DECIMALS, to_minor_units
+from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE
+
+MAX_QUANTITY: Final = 2**31 - 1
+
+_PLAIN_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,20})?")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a valid order depends on beside its own text. `currencies`: event type to its default currency, if any."""
+
+    currencies: Mapping[str, str | None]
+    max_items: int
+    sku_max_length: int = 255
+    net_amounts: bool = False
+
+
+def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
+    """Return the order that `body` (JSON) describes. Raises InvalidInput with every fault."""
+    value, faults = strict_json.parse(body)
+    try:
+        parsed = OrderBody.model_validate(value, context=_Context(rules, now))
+        if not faults:
+            return _order(parsed)
+    except ValidationError as exc:
+        seen = {fault.pointer for fault in faults}
+        found = [fault for error in exc.errors(include_url=False) for fault in _faults(error)]
+        faults += [fault for fault in found if fault.pointer not in seen]
+    raise InvalidInput(faults)
+
+
+# The body's fields: what they accept, and what is said about them ------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Context:
+    rules: Rules
+    now: datetime
+    currency: str | None = None
+    """Known as soon as the field `currency` is valid, so that amounts after it can be checked against it."""
+
+
+def _context(info: ValidationInfo) -> _Context:
+    if not isinstance(info.context, _Context):
+        raise TypeError("validate an OrderBody by read_order")
+    return info.context
+
+
+def _refuse(code: str, sentence: str) -> PydanticCustomError:
+    return PydanticCustomError(code, "{sentence}", {"sentence": sentence})  # braces in a message are safe this way
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise _refuse("BLANK", "This is blank; leave it out if there is none.")
+    return value
+
+
+def _order_id(value: str) -> str:
+    if not is_order_id(value):
+        raise _refuse(
+            "INVALID_ORDER_ID", "An order id has 1 to 64 printable characters and no blank at its beginning or end."
+        )
+    return value
+
+
+def _event_type(value: str, info: ValidationInfo) -> str:
+    if value not in _context(info).rules.currencies:
+        known = ", ".join(_context(info).rules.currencies)
+        raise _refuse("ACTIONTRACKER_NOT_FOUND", f"This event type is not set up here; there are: {known}.")
+    return value
+
+
+def _currency(value: Any, info: ValidationInfo) -> Any:
+    context = _context(info)
+    if value is None:
+        value = context.rules.currencies.get(info.data.get("event_type", ""))
+    if not isinstance(value, str) or value not in DECIMALS:
+        raise _refuse("INVALID_CURRENCY_CODE", "This must be an ISO 4217 code in capital letters, such as USD.")
+    context.currency = value
+    return value
+
+
+def _event_date(value: Any, info: ValidationInfo) -> datetime:
+    moment = parse_time(value)
+    if moment is None:
+        raise _refuse(
+            "INVALID_EVENT_DATE", "This must be a time with its offset in ISO 8601, such as 2026-11-20T18:00:22+01:00."
+        )
+    if moment > _context(info).now + FUTURE_TOLERANCE:
+        raise _refuse("INVALID_EVENT_DATE", "This lies in the future; check the clock that wrote it.")
+    return moment
+
+
+def _amount(value: Any, info: ValidationInfo) -> int:
+    if isinstance(value, str) and _PLAIN_DECIMAL.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or Decimal(value).is_signed():
+        raise _refuse(
+            "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER", 'This must be a number that is not negative, best as text: "42.50".'
+        )
+    amount = Decimal(value)
+    if amount >= AMOUNT_LIMIT:
+        raise _refuse("AMOUNT_TOO_LARGE", "Amounts are below 1,000,000,000,000.")
+    currency = _context(info).currency
+    if currency is None:
+        return 0  # the currency is wrong already; how many decimals are right is not known
+    try:
+        return to_minor_units(amount, currency)
+    except ValueError as exc:
+        raise _refuse("AMOUNT_DECIMALS", f"{exc}; send the exact amount, it is not rounded here.") from None
+
+
+def _click_id(value: str) -> str:
+    if not CLICK_ID.fullmatch(value):
+        raise _refuse(
+            "INVALID_CLICK_ID",
+            "A click id has 1 to 64 characters of A-Z a-z 0-9 . _ ~ : % + / = -; send it as the cookie holds it,"
+            " or null if there was no click.",
+        )
+    return value
+
+
+def _customer_id(value: str) -> str:
+    if _EMAIL.search(value):
+        raise _refuse(
+            "PERSONAL_DATA", "This looks like an e-mail address; send an id that says nothing about a person."
+        )
+    return value
+
+
+def _media_id(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,18}", value):
+        raise _refuse("INVALID_MEDIA_ID", "This must be the partner's number at impact.com.")
+    return value
+
+
+def _checked_extra(level: Level) -> AfterValidator:
+    def check(values: dict[str, Any], info: ValidationInfo) -> dict[str, str]:
+        texts, faults = read_extra(values, level, net_amounts=_context(info).rules.net_amounts)
+        if faults:
+            raise PydanticCustomError("SEVERAL", "several", {"faults": faults})
+        return texts
+
+    return AfterValidator(check)
+
+
+def _sku(value: str, info: ValidationInfo) -> str:
+    if len(value) > _context(info).rules.sku_max_length:
+        raise _refuse("TOO_LONG", f"A SKU has at most {_context(info).rules.sku_max_length} characters.")
+    return _not_blank(value)
+
+
+def _items(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, list) or not value:
+        raise _refuse("NO_ITEM", "An order has at least one item.")
+    if len(value) > _context(info).rules.max_items:
+        raise _refuse(
+            "TOO_MANY_ITEMS", f"An order has at most {_context(info).rules.max_items} items: a file holds no more."
+        )
+    return value
+
+
+_DECIMAL_SCHEMA = {
+    "anyOf": [{"type": "string", "pattern": r"^[0-9]{1,30}(\.[0-9]{1,4})?$"}, {"type": "number", "minimum": 0}],
+    "description": "The line's total before tax, shipping and discounts, with at most the currency's decimals.",
+    "examples": ["42.50"],
+}
+_CLICK_ID_SCHEMA = {"type": "string", "pattern": f"^{CLICK_ID.pattern}$"}
+_MEDIA_ID_SCHEMA = {"anyOf": [{"type": "string", "pattern": "^[1-9][0-9]{0,18}$"}, {"type": "integer", "minimum": 1}]}
+_EXTRA_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+    "description": "impact.com parameters by name.",
+}
+_TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+
+def _text(max_length: int, *more: Any) -> Any:
+    schema = {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": _TEXT}
+    return Annotated[str, Field(min_length=1, max_length=max_length), *more, WithJsonSchema(schema)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ItemBody(_Body):
+    """One line of an order as a checkout sends it."""
+
+    sku: _text(255, AfterValidator(_sku))  # type: ignore[valid-type]
+    category: _text(255, AfterValidator(_not_blank))  # type: ignore[valid-type]
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+    amount: Annotated[int, BeforeValidator(_amount), WithJsonSchema(_DECIMAL_SCHEMA)]
+    extra: Annotated[dict[str, Any], _checked_extra(Level.ITEM), WithJsonSchema(_EXTRA_SCHEMA)] = Field(
+        default_factory=dict
+    )
+
+
+class OrderBody(_Body):
+    """An order as a checkout sends it. Fields are checked in this order: the currency before the amounts."""
+
+    event_type: Annotated[str, AfterValidator(_event_type)] = Field(default="default", validate_default=True)
+    order_id: Annotated[
+        str, AfterValidator(_order_id), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ORDER_ID})
+    ]
+    event_date: Annotated[
+        datetime,
+        BeforeValidator(_event_date),
+        WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T18:00:22+00:00"]}),
+    ]
+    currency: Annotated[str, BeforeValidator(_currency), WithJsonSchema({"enum": [*sorted(DECIMALS), None]})] = Field(
+        default=None, validate_default=True
+    )
+    click_id: Annotated[str, AfterValidator(_click_id), WithJsonSchema(_CLICK_ID_SCHEMA)] | None = Field(
+        default=None, json_schema_extra={"examples": ["QiiWXOVnrQ3SQHl24jQjyxBGUkmzfJ3i1VHrWM0"]}
+    )
+    promo_code: _text(255, AfterValidator(_not_blank)) | None = None  # type: ignore[valid-type]
+    media_id: Annotated[str, BeforeValidator(_media_id), WithJsonSchema(_MEDIA_ID_SCHEMA)] | None = None
+    customer_id: _text(255, AfterValidator(_customer_id), AfterValidator(_not_blank)) | None = None  # type: ignore[valid-type]
+    customer_status: _text(40, AfterValidator(_not_blank)) | None = None  # type: ignore[valid-type]
+    extra: Annotated[dict[str, Any], _checked_extra(Level.ORDER), WithJsonSchema(_EXTRA_SCHEMA)] = Field(
+        default_factory=dict
+    )
+    items: Annotated[list[ItemBody], BeforeValidator(_items)] = Field(json_schema_extra={"minItems": 1})
+
+
+_CODES: Final = {
+    ("order_id", "missing"): "OID_MISSING",
+    ("items", "missing"): "NO_ITEM",
+    ("event_date", "missing"): "INVALID_EVENT_DATE",
+    ("amount", "missing"): "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER",
+}
+_CODES_BY_TYPE: Final = {
+    "missing": "FIELD_MISSING",
+    "extra_forbidden": "UNKNOWN_FIELD",
+    "string_too_long": "TOO_LONG",
+    "string_too_short": "BLANK",
+}
+
+
+def _faults(error: ErrorDetails) -> list[Fault]:
+    """Return the faults that one of pydantic's errors stands for, without repeating what was sent."""
+    pointer, kind = pointer_to(*error["loc"]), error["type"]
+    if kind == "SEVERAL":
+        return [Fault(one.code, one.detail, pointer + one.pointer) for one in error["ctx"]["faults"]]
+    if kind.isupper():
+        return [Fault(kind, error["msg"], pointer)]
+    field = next((part for part in reversed(error["loc"]) if isinstance(part, str)), "")
+    code = _CODES.get((field, kind)) or _CODES_BY_TYPE.get(kind, "INVALID")
+    return [Fault(code, _SENTENCES.get(kind, f"{error['msg']}."), pointer)]
+
+
+_SENTENCES: Final = {
+    "missing": "This field is missing.",
+    "model_type": "This must be a JSON object.",
+    "dict_type": "This must be a JSON object.",
+    "string_unicode": "This is not text.",
+    "extra_forbidden": "There is no such field; see the API's description for its exact name.",
+}
+
+
+def _order(body: OrderBody) -> Order:
+    items = merge([Item(item.sku, item.category, item.quantity, item.amount, item.extra) for item in body.items])
+    too_large = [item for item in items if item.amount >= AMOUNT_LIMIT * 10 ** DECIMALS[body.currency]]
+    if too_large or any(item.quantity > MAX_QUANTITY for item in items):
+        raise InvalidInput(
+            [Fault("AMOUNT_TOO_LARGE", "The lines of one SKU add up to more than a line can say.", "/items")]
+        )
+    return Order(
+        event_type=body.event_type,
+        order_id=body.order_id,
+        event_date=body.event_date,
+        currency=body.currency,
+        items=items,
+        click_id=body.click_id,
+        promo_code=body.promo_code,
+        media_id=body.media_id,
+        customer_id=body.customer_id,
+        customer_status=body.customer_status,
+        extra=body.extra,
+    )

@@ -1,0 +1,233 @@
+"""The records of orders, and every statement on them.
+
+A conversion is an order under its natural key; each acceptance, change or repair of it is a numbered revision with its
+own items. An `unsent` row comes with each revision and goes in the transaction that puts the revision where it ends.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, insert, select, tuple_
+from sqlmodel import Field, Session, SQLModel
+
+from app.conversions.order import Item, Order
+from app.database import ROW_ID, Database, UTCDateTime
+
+LOOKUP_CHUNK: Final = 500
+
+
+class Conversion(SQLModel, table=True):
+    """An order. Its natural key guards against a second one, whoever asks, for ever."""
+
+    __tablename__ = "conversion"
+    __table_args__ = (UniqueConstraint("event_type", "order_id", name="one_conversion_per_order"),)
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    event_type: str
+    order_id: str
+    recorded_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Revision(SQLModel, table=True):
+    """What an order said at one time. `event_date` is the text with its offset, `event_at` the instant."""
+
+    __tablename__ = "revision"
+    __table_args__ = (UniqueConstraint("conversion_id", "number", name="one_revision_per_number"),)
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    conversion_id: int = Field(sa_column=Column(BigInteger, ForeignKey("conversion.id"), nullable=False))
+    number: int
+    recorded_at: datetime = Field(sa_type=UTCDateTime)
+    event_date: str
+    event_at: datetime = Field(sa_type=UTCDateTime)
+    currency: str
+    click_id: str | None
+    promo_code: str | None
+    media_id: str | None
+    customer_id: str | None
+    customer_status: str | None
+    extra: str | None
+    fingerprint: str
+
+
+class ItemRow(SQLModel, table=True):
+    """One line of a revision; `amount` in minor units, `position` from 0."""
+
+    __tablename__ = "item"
+
+    revision_id: int = Field(sa_column=Column(BigInteger, ForeignKey("revision.id"), primary_key=True))
+    position: int = Field(primary_key=True)
+    sku: str
+    category: str
+    quantity: int = Field(sa_type=BigInteger)
+    amount: int = Field(sa_type=BigInteger)
+    extra: str | None
+
+
+class Unsent(SQLModel, table=True):
+    """A revision that no export has dealt with yet. `hold_reason` says why it will not leave, if it will not."""
+
+    __tablename__ = "unsent"
+    __table_args__ = (Index("unsent_in_order", "event_type", "revision_id"),)
+
+    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
+    event_type: str
+    hold_reason: str | None
+
+
+CONVERSION: Final = Conversion.__table__  # type: ignore[attr-defined]
+REVISION: Final = Revision.__table__  # type: ignore[attr-defined]
+ITEM: Final = ItemRow.__table__  # type: ignore[attr-defined]
+UNSENT: Final = Unsent.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A revision as it stands in the database."""
+
+    conversion_id: int
+    revision_id: int
+    number: int
+    recorded_at: datetime
+    order: Order
+
+
+def claim_keys(
+    session: Session, database: Database, keys: Sequence[tuple[str, str]], now: datetime
+) -> dict[tuple[str, str], int]:
+    """Insert conversions for those keys that have none, and return the new ones' ids. Waits for a rival's commit."""
+    rows = [{"event_type": event_type, "order_id": order_id, "recorded_at": now} for event_type, order_id in keys]
+    statement = database.insert_new(CONVERSION, rows).returning(
+        CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id
+    )
+    return {(row.event_type, row.order_id): row.id for row in session.connection().execute(statement)}
+
+
+def find_keys(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the ids of those conversions that exist."""
+    columns = tuple_(CONVERSION.c.event_type, CONVERSION.c.order_id)
+    statement = select(CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id).where(columns.in_(keys))
+    return {(row.event_type, row.order_id): row.id for row in session.connection().execute(statement)}
+
+
+def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:
+    """Return the fingerprints of every body that was ever accepted for these conversions."""
+    statement = select(REVISION.c.conversion_id, REVISION.c.fingerprint).where(
+        REVISION.c.conversion_id.in_(conversion_ids)
+    )
+    found: dict[int, set[str]] = {}
+    for row in session.connection().execute(statement):
+        found.setdefault(row.conversion_id, set()).add(row.fingerprint)
+    return found
+
+
+def add_revisions(session: Session, orders: Mapping[int, Order], *, number: int, now: datetime) -> dict[int, int]:
+    """Add one revision per conversion id, with its items and its `unsent` row; return revision ids."""
+    connection = session.connection()
+    rows = [_revision_row(conversion_id, number, order, now) for conversion_id, order in orders.items()]
+    ids = insert(REVISION).returning(REVISION.c.id, REVISION.c.conversion_id, sort_by_parameter_order=True)
+    added = connection.execute(ids, rows)
+    revision_ids = {row.conversion_id: row.id for row in added}
+    connection.execute(
+        insert(ITEM),
+        [
+            _item_row(revision_ids[conversion_id], position, item)
+            for conversion_id, order in orders.items()
+            for position, item in enumerate(order.items)
+        ],
+    )
+    connection.execute(
+        insert(UNSENT),
+        [
+            {
+                "revision_id": revision_ids[conversion_id],
+                "event_type": order.event_type,
+                "hold_reason": order.hold_reason,
+            }
+            for conversion_id, order in orders.items()
+        ],
+    )
+    return revision_ids
+
+
+def load(session: Session, revision_ids: Sequence[int]) -> list[Recorded]:
+    """Return the revisions with their items, by ascending id."""
+    found: list[Recorded] = []
+    for start in range(0, len(revision_ids), LOOKUP_CHUNK):
+        found += _load(session, revision_ids[start : start + LOOKUP_CHUNK])
+    return found
+
+
+def _load(session: Session, revision_ids: Sequence[int]) -> list[Recorded]:
+    connection = session.connection()
+    items: dict[int, list[Item]] = {}
+    lines = select(ITEM).where(ITEM.c.revision_id.in_(revision_ids)).order_by(ITEM.c.revision_id, ITEM.c.position)
+    for row in connection.execute(lines):
+        item = Item(row.sku, row.category, row.quantity, row.amount, _mapping(row.extra))
+        items.setdefault(row.revision_id, []).append(item)
+    revisions: Select[Any] = (
+        select(REVISION, CONVERSION.c.event_type, CONVERSION.c.order_id)
+        .join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
+        .where(REVISION.c.id.in_(revision_ids))
+        .order_by(REVISION.c.id)
+    )
+    return [_recorded(row, items.get(row.id, ())) for row in connection.execute(revisions)]
+
+
+def _recorded(row: Row[Any], items: Iterable[Item]) -> Recorded:
+    order = Order(
+        event_type=row.event_type,
+        order_id=row.order_id,
+        event_date=datetime.fromisoformat(row.event_date),
+        currency=row.currency,
+        items=tuple(items),
+        click_id=row.click_id,
+        promo_code=row.promo_code,
+        media_id=row.media_id,
+        customer_id=row.customer_id,
+        customer_status=row.customer_status,
+        extra=_mapping(row.extra),
+    )
+    return Recorded(row.conversion_id, row.id, row.number, row.recorded_at, order)
+
+
+def _revision_row(conversion_id: int, number: int, order: Order, now: datetime) -> dict[str, Any]:
+    return {
+        "conversion_id": conversion_id,
+        "number": number,
+        "recorded_at": now,
+        "event_date": order.event_date.isoformat(),
+        "event_at": order.event_date.astimezone(UTC),
+        "currency": order.currency,
+        "click_id": order.click_id,
+        "promo_code": order.promo_code,
+        "media_id": order.media_id,
+        "customer_id": order.customer_id,
+        "customer_status": order.customer_status,
+        "extra": _text(order.extra),
+        "fingerprint": order.fingerprint(),
+    }
+
+
+def _item_row(revision_id: int, position: int, item: Item) -> dict[str, Any]:
+    return {
+        "revision_id": revision_id,
+        "position": position,
+        "sku": item.sku,
+        "category": item.category,
+        "quantity": item.quantity,
+        "amount": item.amount,
+        "extra": _text(item.extra),
+    }
+
+
+def _text(extra: Mapping[str, str]) -> str | None:
+    return json.dumps(dict(extra), ensure_ascii=False, sort_keys=True) if extra else None
+
+
+def _mapping(text: str | None) -> dict[str, str]:
+    loaded: dict[str, str] = json.loads(text) if text else {}
+    return loaded

@@ -1,0 +1,131 @@
+"""HTTP of exports and batches."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from app.batches import store as batches
+from app.database import Database, DatabaseDep
+from app.delivery import store as deliveries
+from app.ledger.exports import (
+    BatchDetail,
+    BatchPage,
+    ExportView,
+    find_batch,
+    find_export,
+    is_settled,
+    list_batches,
+    show_batch,
+    show_export,
+)
+from app.security import Right, requires
+from app.web import Cursor, problems
+
+router = APIRouter(tags=["exports"])
+
+LONGEST_WAIT: Final = 60
+LOOK_EVERY: Final = 0.1
+
+MayRead = Depends(requires(Right.READ, Right.EXPORT))
+MayExport = Depends(requires(Right.EXPORT))
+
+_DONE: Final[dict[int | str, dict[str, Any]]] = {200: {"model": ExportView, "description": "It is done (with `wait`)."}}
+_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The exact bytes.",
+        "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post(
+    "/exports",
+    status_code=202,
+    dependencies=[MayExport],
+    responses={**_DONE, **problems(401, 403, 422, 503)},
+)
+async def post_export(
+    request: Request,
+    response: Response,
+    database: DatabaseDep,
+    wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the end.")] = 0,
+) -> ExportView:
+    """Start an export, or return the one that runs. A worker does it; an export is done when its batches are queued."""
+    export = await run_in_threadpool(request_export, database)
+    request.app.state.wake()
+    deadline = time.monotonic() + wait
+    export, settled = await run_in_threadpool(_look, database, export.id)
+    while not settled and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_EVERY)
+        export, settled = await run_in_threadpool(_look, database, export.id)
+    response.headers["Location"] = f"/exports/{export.id}"
+    response.status_code = 200 if wait and settled else 202
+    return export
+
+
+def request_export(database: Database) -> ExportView:
+    """Return the open export, made now if there was none."""
+    with database.transaction() as session:
+        return show_export(session, batches.request_export(session, database, datetime.now(UTC)))
+
+
+def _look(database: Database, export_id: str) -> tuple[ExportView, bool]:
+    with database.snapshot() as session:
+        export = find_export(session, export_id)
+        return export, is_settled(session, export)
+
+
+@router.get("/exports/{export_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
+def get_export(export_id: str, database: DatabaseDep) -> ExportView:
+    """Say how an export stands and what it sent."""
+    with database.snapshot() as session:
+        return find_export(session, export_id)
+
+
+@router.get("/batches", dependencies=[MayRead], responses=problems(401, 403, 422, 503))
+def get_batches(database: DatabaseDep, after: Cursor = 0) -> BatchPage:
+    """List batches in the order of their creation, 100 to a page."""
+    with database.snapshot() as session:
+        return list_batches(session, after)
+
+
+@router.get("/batches/{batch_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
+def get_batch(batch_id: str, database: DatabaseDep) -> BatchDetail:
+    """Say what a batch is and how its delivery went."""
+    with database.snapshot() as session:
+        return show_batch(session, find_batch(session, batch_id))
+
+
+@router.get(
+    "/batches/{batch_id}/file",
+    dependencies=[MayRead],
+    response_class=Response,
+    responses=_FILE | problems(401, 403, 404, 422, 503),
+)
+def get_file(batch_id: str, database: DatabaseDep) -> Response:
+    """Return the exact bytes of a batch."""
+    with database.snapshot() as session:
+        row = find_batch(session, batch_id)
+        content = batches.content_of(session, row.id)
+    headers = {"Content-Disposition": f'attachment; filename="{row.filename}"', "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="text/csv", headers=headers)
+
+
+@router.post(
+    "/batches/{batch_id}/redelivery",
+    status_code=202,
+    dependencies=[MayExport],
+    responses=problems(401, 403, 404, 422, 503),
+)
+def post_redelivery(batch_id: str, request: Request, database: DatabaseDep) -> BatchDetail:
+    """Send the same bytes under the same name again."""
+    with database.transaction() as session:
+        row = find_batch(session, batch_id)
+        deliveries.requeue(session, database, row.id, database.now(session))
+        batch = show_batch(session, row)
+    request.app.state.wake()
+    return batch

@@ -1,0 +1,153 @@
+"""Exports and batches as they are shown."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Row
+from sqlmodel import Session
+
+from app.batches import store as batches
+from app.delivery import store as deliveries
+from app.delivery.attempt import AttemptStatus, BatchState, batch_state
+from app.errors import NotFound
+from app.ledger import store
+from app.strict_json import unusable
+
+
+class BatchView(BaseModel):
+    """A batch and where it is."""
+
+    id: str
+    kind: str
+    event_type: str
+    filename: str
+    rows: int
+    orders: int
+    sha256: str
+    state: BatchState
+
+
+class AttemptView(BaseModel):
+    """One attempt to hand a batch over."""
+
+    number: int
+    channel: str
+    status: AttemptStatus
+    started_at: datetime
+    ended_at: datetime | None
+    detail: str | None
+
+
+class BatchDetail(BatchView):
+    """A batch with the history of its delivery."""
+
+    export_id: str
+    created_at: datetime
+    attempts: list[AttemptView]
+
+
+class ExportView(BaseModel):
+    """An export: what it sent, and what it left out and why it is counted. The counts are orders."""
+
+    id: str
+    state: str
+    requested_at: datetime
+    ended_at: datetime | None
+    failure: str | None
+    batches: list[BatchView]
+    exported: int
+    held: int
+    expired: int
+
+
+class BatchPage(BaseModel):
+    """A page of batches; `next` is what to give as `after` for the next one."""
+
+    items: list[BatchView]
+    next: str | None
+
+
+def show_export(session: Session, row: Row[Any]) -> ExportView:
+    """Return an export with its batches."""
+    return ExportView(
+        id=str(row.id),
+        state=row.state,
+        requested_at=row.requested_at,
+        ended_at=row.ended_at,
+        failure=row.failure,
+        batches=_views(session, batches.batches_of(session, row.id)),
+        exported=row.exported,
+        held=row.held,
+        expired=row.expired,
+    )
+
+
+def find_export(session: Session, export_id: str) -> ExportView:
+    """Return one export. Raises NotFound."""
+    number = int(export_id) if export_id.isascii() and export_id.isdigit() and len(export_id) < len(str(2**63)) else 0
+    row = batches.find_export(session, number)
+    if row is None:
+        raise NotFound("There is no export with this id.", code="EXPORT_NOT_FOUND")
+    return show_export(session, row)
+
+
+def is_settled(session: Session, export: ExportView) -> bool:
+    """Say whether an export has ended and so have the first delivery attempts of its batches."""
+    return export.state in {"done", "failed"} and not store.undelivered_untried(session, int(export.id))
+
+
+def list_batches(session: Session, after: int) -> BatchPage:
+    """Return a page of batches in the order of their creation."""
+    rows = batches.list_batches(session, after)
+    more = len(rows) > batches.PAGE
+    shown = rows[: batches.PAGE]
+    return BatchPage(items=_views(session, shown), next=str(shown[-1].id) if more else None)
+
+
+def find_batch(session: Session, batch_id: str) -> Row[Any]:
+    """Return a batch's row. Raises NotFound."""
+    row = None if unusable(batch_id) else batches.find_batch(session, batch_id)
+    if row is None:
+        raise NotFound("There is no batch with this id.", code="BATCH_NOT_FOUND")
+    return row
+
+
+def show_batch(session: Session, row: Row[Any]) -> BatchDetail:
+    """Return a batch with its attempts."""
+    attempts = deliveries.attempts(session, [row.id]).get(row.id, [])
+    return BatchDetail(
+        **_view(row, attempts).model_dump(),
+        export_id=str(row.export_id),
+        created_at=row.created_at,
+        attempts=[
+            AttemptView(
+                number=one.number,
+                channel=one.channel,
+                status=one.status,
+                started_at=one.started_at,
+                ended_at=one.ended_at,
+                detail=one.detail,
+            )
+            for one in attempts
+        ],
+    )
+
+
+def _views(session: Session, rows: Sequence[Row[Any]]) -> list[BatchView]:
+    attempts = deliveries.attempts(session, [row.id for row in rows])
+    return [_view(row, attempts.get(row.id, [])) for row in rows]
+
+
+def _view(row: Row[Any], attempts: Sequence[Row[Any]]) -> BatchView:
+    return BatchView(
+        id=row.batch_id,
+        kind=row.kind,
+        event_type=row.event_type,
+        filename=row.filename,
+        rows=row.rows,
+        orders=row.orders,
+        sha256=row.sha256,
+        state=batch_state(attempts[-1].status if attempts else None),
+    )

@@ -1,0 +1,136 @@
+"""What a checkout backend sends: one order or many, answered when they are durable. Knows nothing of routing."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from app.config import DEFAULT_EVENT_TYPE, Settings
+from app.conversions.order import Order
+from app.conversions.order_body import Rules, read_order
+from app.conversions.record import Outcome, Result, record
+from app.database import Database
+from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
+from app.ledger import store
+from app.ledger.orders import OrderView, show, show_new
+
+MOST_LINES: Final = 10_000
+GROUP: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An order that is recorded, as it is answered."""
+
+    status: HTTPStatus
+    order: OrderView
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Where the order is, and whether this was a repeat."""
+        if self.status is HTTPStatus.OK:
+            return {"Idempotent-Replayed": "true"}
+        return {"Location": location(self.order.event_type, self.order.order_id)}
+
+
+def rules(settings: Settings) -> Rules:
+    """Return what the settings say of valid orders."""
+    types = {key: settings.event_type(key) for key in settings.event_type_keys}
+    return Rules(
+        currencies={key: one.currency if one else None for key, one in types.items()},
+        max_items=settings.max_rows,
+        sku_max_length=settings.sku_max_length,
+        net_amounts=settings.amount_basis == "after_discounts",
+    )
+
+
+def location(event_type: str, order_id: str) -> str:
+    """Return the path of an order."""
+    path = f"/orders/{quote(order_id, safe='')}"
+    return path if event_type == DEFAULT_EVENT_TYPE else f"{path}?event_type={event_type}"
+
+
+def accept(database: Database, settings: Settings, body: bytes, now: datetime) -> Accepted:
+    """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable, recording nothing."""
+    [result] = record(database, [read_order(body, rules(settings), now)], now)
+    match result.outcome:
+        case Outcome.NEW:
+            return Accepted(HTTPStatus.CREATED, show_new(settings, result.order, now))
+        case Outcome.REPLAYED:
+            with database.snapshot() as session:
+                revisions = store.newest_revisions(session, [result.conversion_id])
+                return Accepted(HTTPStatus.OK, show(session, settings, revisions)[0])
+        case Outcome.CONFLICT:
+            raise conflict(result.order)
+
+
+def conflict(order: Order) -> Conflict:
+    """Return the refusal of an order that is recorded with other content."""
+    path = f"/orders/{quote(order.order_id, safe='')}/modifications"
+    return Conflict(
+        f"This order is recorded with other content, which stays as it is. A change is a modification: POST {path}.",
+        code="ORDER_EXISTS",
+    )
+
+
+def accept_many(database: Database, settings: Settings, body: bytes, now: datetime) -> bytes:
+    """Record NDJSON, one order a line, and return NDJSON, one answer a line, in the same order.
+
+    A bad line stops no other. Lines answered 503 are not recorded and may be sent again, as may all others. Raises
+    TooLarge above 10,000 lines, and Unavailable if the database is away from the beginning.
+    """
+    lines = body.removesuffix(b"\n").split(b"\n") if body else []
+    if len(lines) > MOST_LINES:
+        raise TooLarge(f"There are {len(lines)} lines, and at most {MOST_LINES} go at a time; send them in parts.")
+    answers = [answer for group in _groups(lines) for answer in _accept_group(database, settings, group, now)]
+    if answers and all(answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE for answer in answers):
+        raise Unavailable("The database cannot be used now; repeat the call in a few seconds.")
+    return b"".join(json.dumps(answer, ensure_ascii=False).encode() + b"\n" for answer in answers)
+
+
+def _groups(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (lines[start : start + GROUP] for start in range(0, len(lines), GROUP))
+
+
+def _accept_group(
+    database: Database, settings: Settings, lines: Sequence[bytes], now: datetime
+) -> list[dict[str, Any]]:
+    read = [_read(line, rules(settings), now) for line in lines]
+    try:
+        results = iter(record(database, [one for one in read if isinstance(one, Order)], now))
+    except Unavailable as away:
+        return [_refused(one.order_id if isinstance(one, Order) else None, away) for one in read]
+    return [
+        _answer(next(results)) if isinstance(one, Order) else _refused(_order_id(line), one)
+        for one, line in zip(read, lines, strict=True)
+    ]
+
+
+def _read(line: bytes, known: Rules, now: datetime) -> Order | InvalidInput:
+    try:
+        return read_order(line, known, now)
+    except InvalidInput as invalid:
+        return invalid
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    if result.outcome is Outcome.CONFLICT:
+        return _refused(result.order.order_id, conflict(result.order))
+    status = HTTPStatus.CREATED if result.outcome is Outcome.NEW else HTTPStatus.OK
+    return {"order_id": result.order.order_id, "status": int(status)}
+
+
+def _refused(order_id: str | None, failure: Failure) -> dict[str, Any]:
+    return {"order_id": order_id, "status": int(failure.status), "problem": failure.problem()}
+
+
+def _order_id(line: bytes) -> str | None:
+    """Return the order id of a line that is not valid, if it can be told at all."""
+    try:
+        order_id = json.loads(line)["order_id"]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+    return order_id if isinstance(order_id, str) and order_id.isprintable() else None

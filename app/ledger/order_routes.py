@@ -1,0 +1,125 @@
+"""HTTP of orders."""
+
+from typing import Annotated, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from app.config import DEFAULT_EVENT_TYPE
+from app.conversions.order import is_order_id
+from app.conversions.order_body import OrderBody
+from app.database import DatabaseDep
+from app.errors import NotFound
+from app.ledger import intake
+from app.ledger.orders import OrderPage, OrderView, find_order, list_orders
+from app.ledger.state import OrderState
+from app.security import Right, requires
+from app.web import MIB, Cursor, Now, SettingsDep, limited_body, problems
+
+router = APIRouter(tags=["orders"])
+
+BODY_LIMIT: Final = MIB
+BULK_LIMIT: Final = 16 * MIB
+
+
+def _order_schema() -> dict[str, Any]:
+    """Return the schema of a body in one piece, since a route cannot add to the document's components."""
+    schema = OrderBody.model_json_schema()
+    schema["properties"]["items"]["items"] = schema.pop("$defs")["ItemBody"]
+    return schema
+
+
+_ORDER_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _order_schema()}}}
+}
+_REPLAYED: Final[dict[int | str, dict[str, Any]]] = {200: {"model": OrderView, "description": "The same order again."}}
+_BULK_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/x-ndjson": {"schema": {"type": "string", "description": "One order per line."}}},
+    }
+}
+_BULK_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "One line per line: `order_id`, `status`, and `problem` if there is one.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+def order_id_in_path(
+    order_id: Annotated[str, Path(description="Percent-encoded once; a slash in it as %2F.", min_length=1)],
+) -> str:
+    """Return the order id that the path names. Raises NotFound if no order can have it."""
+    try:
+        decoded = unquote_to_bytes(order_id).decode("utf-8")
+    except UnicodeDecodeError:
+        decoded = ""
+    if not is_order_id(decoded):
+        raise NotFound("No order can have this id.", code="ORDER_NOT_FOUND")
+    return decoded
+
+
+OrderId = Annotated[str, Depends(order_id_in_path)]
+
+
+@router.post(
+    "/orders",
+    status_code=201,
+    dependencies=[Depends(requires(Right.ORDER))],
+    openapi_extra=_ORDER_BODY,
+    responses={**_REPLAYED, **problems(401, 403, 409, 413, 422, 503)},
+)
+def post_order(
+    body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+    response: Response,
+) -> OrderView:
+    """Record an order. It is durable before the answer; the same order again is answered 200 for ever."""
+    accepted = intake.accept(database, settings, body, now)
+    response.status_code = accepted.status
+    response.headers.update(accepted.headers)
+    return accepted.order
+
+
+@router.post(
+    "/orders/bulk",
+    dependencies=[Depends(requires(Right.ORDER))],
+    openapi_extra=_BULK_BODY,
+    response_class=Response,
+    responses=_BULK_ANSWER | problems(401, 403, 413, 503),
+)
+def post_orders(
+    body: Annotated[bytes, Depends(limited_body(BULK_LIMIT))], database: DatabaseDep, settings: SettingsDep, now: Now
+) -> Response:
+    """Record up to 10,000 orders, one a line (NDJSON). A bad line stops no other."""
+    answers = intake.accept_many(database, settings, body, now)
+    return Response(answers, media_type="application/x-ndjson")
+
+
+@router.get(
+    "/orders",
+    dependencies=[Depends(requires(Right.READ, Right.ORDER))],
+    responses=problems(401, 403, 422, 503),
+)
+def get_orders(
+    database: DatabaseDep, settings: SettingsDep, state: OrderState | None = None, after: Cursor = 0
+) -> OrderPage:
+    """List orders in the order of recording, 100 to a page."""
+    with database.snapshot() as session:
+        return list_orders(session, settings, state, after)
+
+
+@router.get(
+    "/orders/{order_id}",
+    dependencies=[Depends(requires(Right.READ, Right.ORDER))],
+    responses=problems(401, 403, 404, 422, 503),
+)
+def get_order(
+    order_id: OrderId, database: DatabaseDep, settings: SettingsDep, event_type: str = DEFAULT_EVENT_TYPE
+) -> OrderView:
+    """Say what an order said, and where it is."""
+    with database.snapshot() as session:
+        return find_order(session, settings, event_type, order_id)

@@ -1,0 +1,158 @@
+"""An order as it is shown: what it said, and where it is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field
+from sqlmodel import Session
+
+from app.batches.batch import expires_at
+from app.batches.build import age_limit
+from app.config import Settings
+from app.conversions import store as conversions
+from app.conversions.order import Item, Order
+from app.conversions.store import Recorded
+from app.delivery.attempt import batch_state
+from app.errors import NotFound
+from app.impact.currency import format_amount
+from app.ledger import store
+from app.ledger.state import OrderState, order_state
+from app.ledger.store import Whereabouts
+from app.strict_json import unusable
+
+Money = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="Decimal text with the currency's decimals.")]
+
+
+class ItemView(BaseModel):
+    """One line of an order; `line` is its line number in the batch's file, the header being line 1."""
+
+    sku: str
+    category: str
+    quantity: int
+    amount: Money
+    extra: dict[str, str]
+    line: int | None
+
+
+class BatchRef(BaseModel):
+    """The batch that an order is in."""
+
+    id: str
+    filename: str
+    first_line: int
+
+
+class OrderView(BaseModel):
+    """An order and where it is. `reason` and `detail` explain held and expired; `hold_reason` is only for held."""
+
+    order_id: str
+    event_type: str
+    state: OrderState
+    hold_reason: str | None
+    reason: str | None
+    detail: str | None
+    attributed_by: str | None
+    event_date: str
+    expires_at: datetime
+    currency: str
+    amount: Money
+    click_id: str | None
+    promo_code: str | None
+    media_id: str | None
+    customer_id: str | None
+    customer_status: str | None
+    extra: dict[str, str]
+    items: list[ItemView]
+    revision: int
+    recorded_at: datetime
+    batch: BatchRef | None
+
+
+class OrderPage(BaseModel):
+    """A page of orders; `next` is what to give as `after` for the next one."""
+
+    items: list[OrderView]
+    next: str | None
+
+    @classmethod
+    def of(cls, views: Sequence[OrderView], revision_ids: Sequence[int]) -> Self:
+        """Cut a page from one view more than it holds."""
+        more = len(revision_ids) > store.PAGE
+        return cls(items=list(views[: store.PAGE]), next=str(revision_ids[store.PAGE - 1]) if more else None)
+
+
+def find_order(session: Session, settings: Settings, event_type: str, order_id: str) -> OrderView:
+    """Return one order. Raises NotFound."""
+    conversion_id = None if unusable(event_type) else store.find_order(session, event_type, order_id)
+    if conversion_id is None:
+        raise NotFound("No order with this id is recorded for this event type.", code="ORDER_NOT_FOUND")
+    return show(session, settings, store.newest_revisions(session, [conversion_id]))[0]
+
+
+def list_orders(session: Session, settings: Settings, state: OrderState | None, after: int) -> OrderPage:
+    """Return a page of orders in the order of recording."""
+    revision_ids = store.page(session, state, after)
+    return OrderPage.of(show(session, settings, revision_ids), revision_ids)
+
+
+def show(session: Session, settings: Settings, revision_ids: Sequence[int]) -> list[OrderView]:
+    """Return the views of revisions, by ascending id."""
+    places = store.whereabouts(session, revision_ids)
+    recorded = conversions.load(session, revision_ids)
+    return [_view(one, places[one.revision_id], settings) for one in recorded]
+
+
+def show_new(settings: Settings, order: Order, now: datetime) -> OrderView:
+    """Return the view of an order that was recorded this moment."""
+    return _view(Recorded(0, 0, 1, now, order), Whereabouts(hold_reason=order.hold_reason), settings)
+
+
+def _view(recorded: Recorded, place: Whereabouts, settings: Settings) -> OrderView:
+    order = recorded.order
+    batch = batch_state(place.attempt) if place.batch_id else None
+    state = order_state(hold_reason=place.hold_reason, left_out=place.state, batch=batch)
+    reason = place.reason or place.hold_reason
+    return OrderView(
+        order_id=order.order_id,
+        event_type=order.event_type,
+        state=state,
+        hold_reason=reason if state is OrderState.HELD else None,
+        reason=reason,
+        detail=place.detail,
+        attributed_by=order.attribution,
+        event_date=order.event_date.isoformat(),
+        expires_at=expires_at(order, age_limit(settings)),
+        currency=order.currency,
+        amount=format_amount(order.amount, order.currency),
+        click_id=order.click_id,
+        promo_code=order.promo_code,
+        media_id=order.media_id,
+        customer_id=order.customer_id,
+        customer_status=order.customer_status,
+        extra=dict(order.extra),
+        items=_items(order, place.first_line),
+        revision=recorded.number,
+        recorded_at=recorded.recorded_at,
+        batch=_batch(place),
+    )
+
+
+def _batch(place: Whereabouts) -> BatchRef | None:
+    if place.batch_id is None or place.filename is None or place.first_line is None:
+        return None
+    return BatchRef(id=place.batch_id, filename=place.filename, first_line=place.first_line)
+
+
+def _items(order: Order, first_line: int | None) -> list[ItemView]:
+    def view(position: int, item: Item) -> ItemView:
+        return ItemView(
+            sku=item.sku,
+            category=item.category,
+            quantity=item.quantity,
+            amount=format_amount(item.amount, order.currency),
+            extra=dict(item.extra),
+            line=None if first_line is None else first_line + position,
+        )
+
+    return [view(position, item) for position, item in enumerate(order.items)]

@@ -1,0 +1,27 @@
+"""Where an order is, told from the records of every stage."""
+
+from enum import StrEnum
+
+from app.delivery.attempt import BatchState
+
+
+class OrderState(StrEnum):
+    """The states of an order. Every accepted order is in exactly one."""
+
+    PENDING = "pending"
+    HELD = "held"
+    EXPIRED = "expired"
+    BATCHED = "batched"
+    DELIVERED = "delivered"
+
+
+def order_state(*, hold_reason: str | None, left_out: str | None, batch: BatchState | None) -> OrderState:
+    """Return an order's state from its latest revision's records, the rightmost first.
+
+    `hold_reason` is that of its wait, `left_out` the state in which an export left it out, `batch` that of its batch.
+    """
+    if batch is not None:
+        return OrderState.DELIVERED if batch is BatchState.DELIVERED else OrderState.BATCHED
+    if left_out is not None:
+        return OrderState(left_out)
+    return OrderState.HELD if hold_reason else OrderState.PENDING

@@ -1,0 +1,65 @@
+"""The HTTP service: routers, refusals, health, and the worker beside them."""
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from app import __version__, health
+from app.clicks import routes as clicks
+from app.clicks.visitor import warm_up
+from app.ledger import export_routes, order_routes
+from app.service import Service, assemble
+from app.web import RawOrderPaths, RequestLog, install_refusals
+from app.worker import WorkerThread
+
+DRAIN_SECONDS: Final = 20.0
+
+
+def create_app(service: Service | None = None, *, with_worker: bool = True) -> FastAPI:
+    """Return the application. Without a `service` it is assembled from the environment. Raises Misconfigured."""
+    service = service or assemble()
+    worker = WorkerThread(service) if with_worker else None
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.prepare_if_possible)
+        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+        if worker:
+            worker.start()
+        yield
+        service.stopping.set()
+        if worker:
+            await run_in_threadpool(worker.stop, DRAIN_SECONDS)
+        service.database.close()
+
+    app = _application(lifespan)
+    app.state.settings = service.settings
+    app.state.database = service.database
+    app.state.wake = service.wake.set
+    app.state.stopping = service.stopping.is_set
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document, which depends on no setting."""
+    return _application().openapi()
+
+
+def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
+    app = FastAPI(
+        title="conversion-capture",
+        version=__version__,
+        summary="Keeps impact.com click ids and reports orders as conversions.",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+    )
+    for router in (health.router, clicks.router, order_routes.router, export_routes.router):
+        app.include_router(router)
+    app.add_middleware(RawOrderPaths)
+    app.add_middleware(RequestLog)
+    install_refusals(app)
+    return app
