@@ -1,0 +1,48 @@
+"""One small service with the capture routes alone, on a real SQLite file."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlmodel import SQLModel
+
+from app.clicks.routes import router
+from app.database import Database
+from app.errors import PROBLEM_JSON, Failure
+from tests.clicks.shop import Shop, Visitor, settings_with
+
+
+def _problem(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Failure)
+    return JSONResponse(error.problem(), int(error.status), error.headers, PROBLEM_JSON)
+
+
+@pytest.fixture(scope="session")
+def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The service, once for all tests of this folder."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('clicks')}/clicks.db")
+    SQLModel.metadata.create_all(database.engine, [SQLModel.metadata.tables["click"]])
+    app = FastAPI()
+    app.include_router(router)
+    app.add_exception_handler(Failure, _problem)
+    app.state.settings = settings_with()
+    app.state.database = database
+    yield Shop(app.state.settings, database, Visitor(app))
+    database.close()
+
+
+@pytest.fixture
+def shop(whole_shop: Shop) -> Iterator[Shop]:
+    """The service without any click and without any cookie."""
+    yield whole_shop
+    whole_shop.forget_all()
+    whole_shop.client.cookies.clear()
+
+
+@pytest.fixture
+def broken_shop(tmp_path_factory: pytest.TempPathFactory, whole_shop: Shop) -> Iterator[Shop]:
+    """The service with a database that has no table for clicks, so that every statement fails."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('broken')}/empty.db")
+    yield Shop(whole_shop.settings, database, whole_shop.client)
+    database.close()

@@ -1,0 +1,95 @@
+"""Several workers at once, and one that sleeps past its lease: nothing is sent twice, and the late one is refused."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from app.batches.batch import BatchFile
+from app.service import Service
+from tests.crash.shop import SECONDS, Shop
+from tests.crash.test_kill import assert_nothing_more_goes, recover
+from tests.crash.victim import REFUSED, finish
+from tests.servers import wait_until
+from tests.support import work
+
+# A worker that stands still inside a transaction keeps others waiting, so these steps lie between transactions.
+PAUSES = ("export.selected", "batch.committed", "export.ending", "delivery.started", "file.written", "delivery.sent")
+
+
+@pytest.mark.parametrize("step", PAUSES)
+def test_a_worker_that_slept_through_its_lease_is_refused(shop: Shop, step: str) -> None:
+    """Another one took over and finished; what the sleeper still does changes nothing, and it is told so."""
+    with shop.process("tests.crash.victim", "SIGSTOP", step, "1") as sleeper:
+        assert sleeper.stdin
+        sleeper.stdin.write("go\n")
+        sleeper.stdin.flush()
+        process = psutil.Process(sleeper.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the worker did not come to the step")
+        recover(shop)
+        before = shop.facts()
+        assert shop.faults(at_rest=True) == []
+        process.send_signal(signal.SIGCONT)
+        _, errors = sleeper.communicate(timeout=SECONDS)
+    assert sleeper.returncode == REFUSED, errors
+    assert shop.facts() == before
+    assert_nothing_more_goes(shop)
+
+
+def test_two_workers_at_once_share_the_work(shop: Shop) -> None:
+    """Each file is sent exactly once, by one of them."""
+    arguments = ("tests.crash.victim",)
+    with shop.process(*arguments, lease_seconds=15) as one, shop.process(*arguments, lease_seconds=15) as other:
+        for process in (one, other):
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process in (one, other):
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in (one, other):
+            _, errors = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, errors
+    assert shop.faults(at_rest=True) == []
+    assert set(shop.facts().attempts.values()) == {1}
+    assert_nothing_more_goes(shop)
+
+
+class Rivalry:
+    """A channel that lets a rival worker work while the first file is under way."""
+
+    def __init__(self, rival: Callable[[], object]) -> None:
+        self.rival = rival
+        self.sent: Counter[str] = Counter()
+
+    def send(self, file: BatchFile) -> None:
+        self.sent[file.name] += 1
+        if self.sent.total() == 1:
+            self.rival()
+
+
+def sent_by_rivals(one: Service, other: Service) -> Counter[str]:
+    """Let one worker be overtaken by another in the middle of a delivery; return how often each file was sent."""
+    channel = Rivalry(lambda: work(other))
+    one.channel = other.channel = channel
+    finish(one)
+    return channel.sent
+
+
+def test_a_lease_keeps_a_file_from_being_sent_twice(new_shop: Callable[[str], Shop]) -> None:
+    """While one worker sends a file, another leaves it alone."""
+    shop = new_shop("sqlite")
+    with shop.service(lease_seconds=15) as one, shop.service(lease_seconds=15) as other:
+        sent = sent_by_rivals(one, other)
+    assert set(sent.values()) == {1}
+
+
+def test_without_leases_files_would_be_sent_twice(new_shop: Callable[[str], Shop]) -> None:
+    """The negative control: the same check sees it when a lease holds nobody off."""
+    shop = new_shop("sqlite")
+    with shop.service() as one, shop.service() as other:
+        one.settings = other.settings = one.settings.model_copy(update={"lease_seconds": 0})
+        sent = sent_by_rivals(one, other)
+    assert set(sent.values()) == {1, 2}

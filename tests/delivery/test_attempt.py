@@ -1,0 +1,34 @@
+"""What follows an attempt to deliver."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.delivery.attempt import AttemptStatus, BatchState, batch_state, next_try
+from tests.support import NOW
+
+
+def test_the_first_new_try_comes_soon_and_later_ones_at_growing_intervals() -> None:
+    """Within five seconds, then ever longer, never more than a quarter of an hour, for as long as it takes."""
+    waits = [next_try(number, NOW) - NOW for number in range(1, 30)]
+    assert waits[0] <= timedelta(seconds=5)
+    assert waits == sorted(waits)
+    assert waits[1] == 2 * waits[0]
+    assert waits[-1] == max(waits) == timedelta(minutes=15)
+    assert next_try(10**6, NOW) - NOW == timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("latest", "state"),
+    [
+        (None, BatchState.RENDERED),
+        (AttemptStatus.STARTED, BatchState.SENDING),
+        (AttemptStatus.UNKNOWN, BatchState.SENDING),
+        (AttemptStatus.FAILED, BatchState.FAILED),
+        (AttemptStatus.DELIVERED, BatchState.DELIVERED),
+    ],
+)
+def test_the_latest_attempt_says_where_a_batch_is(latest: AttemptStatus | None, state: BatchState) -> None:
+    """Rendered, being sent, failed for now, or there."""
+    assert batch_state(latest) is state
+    assert batch_state(None if latest is None else latest.value) is state

@@ -1,0 +1,66 @@
+"""Whether the service lives, takes clicks, takes orders: each is told truthfully."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.config import Settings
+from app.database import Database
+from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.main import create_app
+from app.service import Service
+
+
+def test_all_is_well(client: TestClient, database: Database) -> None:
+    """With the database and its schema there, everything is ready, without a key."""
+    assert client.get("/livez").json() == {"status": "ok"}
+    for path in ("/readyz", "/readyz/orders"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        told = answer.json()
+        assert (told["ready"], told["database"], told["database_schema"]) == (True, "ok", "current")
+        assert told["disk"] == ("ok" if database.is_sqlite else "not known")
+
+
+def test_an_unknown_schema_takes_no_orders(client: TestClient, database: Database) -> None:
+    """After a newer version has migrated, this one still takes clicks and says that it cannot take orders."""
+    with database.transaction() as session:
+        session.connection().execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+    assert client.get("/readyz").status_code == 200
+    answer = client.get("/readyz/orders")
+    assert (answer.status_code, answer.json()["database_schema"]) == (503, "unknown")
+
+
+@pytest.fixture
+def lonely(tmp_path: Path) -> Iterator[TestClient]:
+    """The service with a PostgreSQL that is not there."""
+    url = "postgresql+psycopg://nobody:secret@127.0.0.1:9/nothing"
+    settings = Settings.model_validate({"database_url": SecretStr(url), "campaign_id": 1, "action_tracker_id": 2})
+    service = Service(settings, Database(url), FolderChannel(FolderSettings(path=tmp_path)))
+    with TestClient(create_app(service, with_worker=False)) as client:
+        yield client
+
+
+def test_the_service_starts_and_takes_clicks_without_its_database(lonely: TestClient) -> None:
+    """A landing page does not wait for the database; a load balancer for orders learns that it is away."""
+    assert lonely.get("/livez").status_code == 200
+    ready, orders = lonely.get("/readyz"), lonely.get("/readyz/orders")
+    assert (ready.status_code, ready.json()["database"]) == (200, "away")
+    assert (orders.status_code, orders.json()["ready"]) == (503, False)
+    assert "secret" not in ready.text + orders.text
+    landing = lonely.get("/capture?im_ref=abc")
+    assert (landing.status_code, "im_ref=abc" in landing.headers["set-cookie"]) == (204, True)
+
+
+def test_a_stopping_service_is_not_ready(client: TestClient, service: Service) -> None:
+    """It lives, and asks to be sent nothing new."""
+    service.stopping.set()
+    assert client.get("/livez").status_code == 200
+    for path in ("/readyz", "/readyz/orders"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["stopping"]) == (503, True)

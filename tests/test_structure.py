@@ -1,0 +1,252 @@
+"""The guard rails: imports go one way, every route is guarded, every setting is documented, money is no float."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic_settings import BaseSettings
+from sqlalchemy import Float, Numeric, Table
+
+from app.config import Settings
+from app.delivery.channels import CHANNELS
+from app.main import create_app, openapi
+from app.service import Service
+from app.tables import METADATA
+from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer
+
+ROOT = Path(__file__).parent.parent
+APP = ROOT / "app"
+
+# Imports ----------------------------------------------------------------------------------------------------------
+
+STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "ledger")
+"""From left to right; a folder may import those to its left."""
+SHARED = frozenset(
+    {"config", "database", "errors", "event_type", "logs", "migrations", "security", "strict_json", "web"}
+)
+"""Modules that every room may use; of the rooms they may use `impact` alone."""
+SEE_ALL = frozenset({"main", "worker", "service", "tables", "cli", "health"})
+"""Modules that put the rooms together; no room may import them."""
+
+STORES = frozenset({"store"})
+VERBS = frozenset({"check", "capture", "record", "build", "deliver", "intake", "orders", "exports"})
+"""Use cases, and in the ledger the views that are read for them."""
+IMPURE = ("sqlalchemy", "sqlmodel", "fastapi", "starlette", "pydantic_settings", "app.config", "app.database")
+CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("date", "today"), ("time", "time")}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield every module of the service under its dotted name."""
+    for path in sorted(APP.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(modules())
+
+
+def imports(path: Path) -> set[str]:
+    """Return every module that a module imports, those in functions and behind conditions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in inner}
+    return found
+
+
+def room(module: str) -> str:
+    """Return the folder below app, or the module's own name if it lies in none."""
+    return [*module.split("."), ""][1]
+
+
+def layer(module: str) -> int:
+    """Return 0 for a noun, 1 for a store, 2 for a verb, 3 for routes."""
+    name = module.rsplit(".", 1)[1]
+    return 3 if name.endswith("routes") else 2 if name in VERBS else 1 if name in STORES else 0
+
+
+IN_ROOMS = [name for name in MODULES if room(name) in STAGES and name.count(".") > 1]
+
+
+def test_every_module_has_its_room() -> None:
+    """A new folder or a new module beside the folders is thought about here."""
+    assert {room(name) for name in MODULES if name != "app"} == {*STAGES, *SHARED, *SEE_ALL}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module: str) -> None:
+    """A stage knows those before it and none after it."""
+    used = {room(name) for name in imports(MODULES[module]) if name.startswith("app.")}
+    if room(module) in STAGES:
+        assert used <= {*STAGES[: STAGES.index(room(module)) + 1], *SHARED}
+    elif room(module) in SHARED:
+        assert used <= {*SHARED, "impact"}
+
+
+@pytest.mark.parametrize("module", IN_ROOMS)
+def test_within_a_room_rules_know_no_records_and_records_no_use_case(module: str) -> None:
+    """Noun, store, verb, routes: each may import those before it, and its like."""
+    inside = [name for name in imports(MODULES[module]) if room(name) == room(module) and name in IN_ROOMS]
+    assert [name for name in inside if layer(name) > layer(module)] == []
+
+
+NOUNS = [name for name in IN_ROOMS if layer(name) == 0 and ".channels" not in name]
+
+
+@pytest.mark.parametrize("module", NOUNS)
+def test_rules_are_pure(module: str) -> None:
+    """What decides has no database, web framework or settings, so that a table of cases tests it."""
+    used = imports(MODULES[module])
+    wrong = [name for name in used if any(name == one or name.startswith(f"{one}.") for one in IMPURE)]
+    stores = [name for name in used if name.startswith("app.") and name.endswith(".store")]
+    assert (wrong, stores) == ([], [])
+
+
+@pytest.mark.parametrize("module", [name for name in IN_ROOMS if layer(name) < 3])
+def test_time_is_an_argument(module: str) -> None:
+    """Only routes and what puts the service together look at a clock."""
+    calls = [
+        node.func for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    looks = [
+        (func.value.id, func.attr)
+        for func in calls
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name)
+    ]
+    assert [look for look in looks if look in CLOCKS] == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.endswith(".store")])
+def test_stores_open_no_transactions(module: str) -> None:
+    """Who calls them decides what belongs together."""
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not names & {"transaction", "snapshot", "commit", "rollback"}
+
+
+# Routes -----------------------------------------------------------------------------------------------------------
+
+PUBLIC = {
+    "/livez",
+    "/readyz",
+    "/readyz/orders",
+    "/capture",
+    "/docs",
+    "/docs/oauth2-redirect",
+    "/redoc",
+    "/openapi.json",
+}
+
+ROLES = {"order": ORDER_KEY, "export": EXPORT_KEY, "read": READ_KEY}
+MAY = {
+    ("POST", "/orders"): {"order"},
+    ("POST", "/orders/bulk"): {"order"},
+    ("GET", "/orders"): {"order", "read"},
+    ("GET", "/orders/{order_id}"): {"order", "read"},
+    ("POST", "/exports"): {"export"},
+    ("GET", "/exports/{export_id}"): {"export", "read"},
+    ("GET", "/batches"): {"export", "read"},
+    ("GET", "/batches/{batch_id}"): {"export", "read"},
+    ("GET", "/batches/{batch_id}/file"): {"export", "read"},
+    ("POST", "/batches/{batch_id}/redelivery"): {"export"},
+}
+"""Who may call what, as the contract has it."""
+
+
+def described() -> set[tuple[str, str]]:
+    """Return method and path of every call in the OpenAPI document."""
+    return {(method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods}
+
+
+def routed(app: FastAPI) -> set[str]:
+    """Return every path that the application itself would answer."""
+    return {path for route in app.routes for path in _paths(route)}
+
+
+def _paths(route: object) -> Iterator[str]:
+    if (path := getattr(route, "path", None)) is not None:
+        yield path
+    inner = getattr(route, "original_router", None) or getattr(route, "app", None)
+    for one in getattr(inner, "routes", []):
+        yield from _paths(one)
+
+
+def test_every_call_is_public_on_purpose_or_has_its_rights_here(service: Service) -> None:
+    """A new route is not forgotten: it is in neither list until somebody says who may call it."""
+    assert {call for call in described() if call[1] not in PUBLIC} == set(MAY)
+    assert routed(create_app(service, with_worker=False)) == PUBLIC | {path for _, path in MAY}
+
+
+@pytest.fixture(scope="module")
+def paths() -> dict[str, str]:
+    """What stands for the parameters of paths."""
+    return {"order_id": "none", "export_id": "1", "batch_id": "none"}
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(MAY))
+def test_who_may_call_what(client: TestClient, paths: dict[str, str], method: str, path: str) -> None:
+    """No key and unknown keys 401, the same answer for all of them; a key without the right 403; the others pass."""
+    url = path.format(**paths)
+    strangers = [{}, bearer("unknown"), bearer(""), bearer(ORDER_KEY.upper()), {"Authorization": f"Basic {ORDER_KEY}"}]
+    strangers += [{"Cookie": f"key={ORDER_KEY}"}, {"X-API-Key": ORDER_KEY}]
+    for headers in strangers:
+        answer = client.request(method, url, headers=headers)
+        assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, "Bearer")
+    for role, key in ROLES.items():
+        status = client.request(method, url, headers=bearer(key)).status_code
+        assert (status not in {401, 403}) if role in MAY[method, path] else status == 403, role
+
+
+@pytest.mark.parametrize(
+    "path", sorted({path for method, path in MAY if method == "POST" and ("GET", path) not in MAY})
+)
+def test_what_changes_something_is_never_a_get(client: TestClient, paths: dict[str, str], path: str) -> None:
+    """A crawler or a link preview with a key in its hands starts nothing."""
+    answer = client.get(path.format(**paths), headers=bearer(EXPORT_KEY))
+    assert answer.status_code in {403, 404, 405}
+
+
+# Settings ---------------------------------------------------------------------------------------------------------
+
+CLASSES: list[type[BaseSettings]] = [Settings, *(settings for settings, _ in CHANNELS.values())]
+VARIABLES = [
+    f"{one.model_config.get('env_prefix', '')}{field}".upper() for one in CLASSES for field in one.model_fields
+]
+
+
+@pytest.mark.parametrize("document", ["README.md", ".env.example"])
+def test_every_setting_is_documented(document: str) -> None:
+    """What can be set is in the README and in the example of a `.env`."""
+    text = (ROOT / document).read_text("utf-8")
+    assert [name for name in VARIABLES if name not in text] == []
+
+
+def test_the_example_of_an_env_file_names_nothing_else() -> None:
+    """A setting that was renamed is renamed there too, since unknown ones are refused."""
+    lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
+    named = {line.lstrip("#").partition("=")[0] for line in lines if line.lstrip("#").startswith("CAPTURE_")}
+    assert named == set(VARIABLES)
+
+
+# Tables -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", METADATA.sorted_tables, ids=lambda table: table.name)
+def test_money_is_never_a_float(table: Table) -> None:
+    """No column is a float or a NUMERIC, which SQLite keeps as one; and every table has a primary key."""
+    assert [column.name for column in table.columns if isinstance(column.type, Numeric | Float)] == []
+    assert len(table.primary_key.columns) > 0
+
+
+def test_no_module_calls_float() -> None:
+    """Amounts are Decimal or whole numbers, everywhere."""
+    for name, path in MODULES.items():
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        assert not [func for func in calls if isinstance(func, ast.Name) and func.id == "float"], name
