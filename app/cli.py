@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
@@ -21,7 +21,7 @@ from app import logs, worker
 from app.batches.build import plans
 from app.check.check import report
 from app.conversions.extra import parse_time
-from app.errors import Failure
+from app.errors import Failure, LeaseLost
 from app.ledger import export_routes
 from app.ledger.exports import ExportView, find_export, is_settled
 from app.main import DRAIN_SECONDS, create_app, openapi
@@ -145,7 +145,8 @@ def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
     """Work on an export until it is done and its batches were tried, whoever does it."""
     stopping = threading.Event()
     while True:
-        worker.work(service, stopping)
+        with suppress(LeaseLost):  # then another worker ends it
+            worker.work(service, stopping)
         with service.database.snapshot() as session:
             now = find_export(session, asked.id)
             settled = is_settled(session, now)

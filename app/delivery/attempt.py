@@ -1,5 +1,6 @@
 """What one attempt to hand a batch over can come to, and what follows."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -32,14 +33,10 @@ def next_try(number: int, now: datetime) -> datetime:
     return now + min(wait, LONGEST_WAIT)
 
 
-def batch_state(latest: str | None) -> BatchState:
-    """Return a batch's state from its latest attempt; a failed one is tried again by itself."""
-    match latest:
-        case None:
-            return BatchState.RENDERED
-        case AttemptStatus.DELIVERED:
-            return BatchState.DELIVERED
-        case AttemptStatus.FAILED:
-            return BatchState.FAILED
-        case _:
-            return BatchState.SENDING
+def batch_state(attempts: Sequence[str]) -> BatchState:
+    """Return a batch's state from its attempts, oldest first: what arrived once has arrived, else the latest tells."""
+    if AttemptStatus.DELIVERED in attempts:
+        return BatchState.DELIVERED
+    if not attempts:
+        return BatchState.RENDERED
+    return BatchState.FAILED if attempts[-1] == AttemptStatus.FAILED else BatchState.SENDING

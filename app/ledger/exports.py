@@ -149,5 +149,5 @@ def _view(row: Row[Any], attempts: Sequence[Row[Any]]) -> BatchView:
         rows=row.rows,
         orders=row.orders,
         sha256=row.sha256,
-        state=batch_state(attempts[-1].status if attempts else None),
+        state=batch_state([one.status for one in attempts]),
     )

@@ -13,7 +13,6 @@ from app.config import Settings
 from app.conversions import store as conversions
 from app.conversions.order import Item, Order
 from app.conversions.store import Recorded
-from app.delivery.attempt import batch_state
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import store
@@ -110,8 +109,8 @@ def show_new(settings: Settings, order: Order, now: datetime) -> OrderView:
 
 def _view(recorded: Recorded, place: Whereabouts, settings: Settings) -> OrderView:
     order = recorded.order
-    batch = batch_state(place.attempt) if place.batch_id else None
-    state = order_state(hold_reason=place.hold_reason, left_out=place.state, batch=batch)
+    arrived = place.arrived if place.batch_id else None
+    state = order_state(hold_reason=place.hold_reason, left_out=place.state, arrived=arrived)
     reason = place.reason or place.hold_reason
     return OrderView(
         order_id=order.order_id,

@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from app.delivery.attempt import BatchState
-
 
 class OrderState(StrEnum):
     """The states of an order. Every accepted order is in exactly one."""
@@ -15,13 +13,14 @@ class OrderState(StrEnum):
     DELIVERED = "delivered"
 
 
-def order_state(*, hold_reason: str | None, left_out: str | None, batch: BatchState | None) -> OrderState:
+def order_state(*, hold_reason: str | None, left_out: str | None, arrived: bool | None) -> OrderState:
     """Return an order's state from its latest revision's records, the rightmost first.
 
-    `hold_reason` is that of its wait, `left_out` the state in which an export left it out, `batch` that of its batch.
+    `hold_reason` is that of its wait, `left_out` the state in which an export left it out, `arrived`
+    whether its batch was delivered (None: it is in none).
     """
-    if batch is not None:
-        return OrderState.DELIVERED if batch is BatchState.DELIVERED else OrderState.BATCHED
+    if arrived is not None:
+        return OrderState.DELIVERED if arrived else OrderState.BATCHED
     if left_out is not None:
         return OrderState(left_out)
     return OrderState.HELD if hold_reason else OrderState.PENDING

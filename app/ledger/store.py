@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
@@ -31,7 +31,7 @@ class Whereabouts:
     batch_id: str | None = None
     filename: str | None = None
     first_line: int | None = None
-    attempt: str | None = None
+    arrived: bool = False
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:
@@ -63,13 +63,12 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
             BATCH.c.batch_id,
             BATCH.c.filename,
             BATCH_LINE.c.first_line,
-            ATTEMPT.c.status,
+            _arrived().label("arrived"),
         )
         .join(UNSENT, UNSENT.c.revision_id == REVISION.c.id, isouter=True)
         .join(LEFT_OUT, LEFT_OUT.c.revision_id == REVISION.c.id, isouter=True)
         .join(BATCH_LINE, BATCH_LINE.c.revision_id == REVISION.c.id, isouter=True)
         .join(BATCH, BATCH.c.id == BATCH_LINE.c.batch, isouter=True)
-        .join(ATTEMPT, and_(ATTEMPT.c.batch == BATCH.c.id, _is_latest()), isouter=True)
         .where(REVISION.c.id.in_(revision_ids))
     )
     return {row.id: Whereabouts(*row[1:]) for row in session.connection().execute(statement)}
@@ -109,14 +108,9 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
 
 
 def _arrived() -> ColumnElement[bool]:
-    """Say whether the latest attempt of a line's batch delivered it."""
+    """Say whether a line's batch was ever delivered."""
     delivered = ATTEMPT.c.status == AttemptStatus.DELIVERED.value
-    return exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, delivered, _is_latest())
-
-
-def _is_latest() -> ColumnElement[bool]:
-    later = aliased(ATTEMPT)
-    return ~exists().where(later.c.batch == ATTEMPT.c.batch, later.c.number > ATTEMPT.c.number)
+    return exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, delivered)
 
 
 def undelivered_untried(session: Session, export_id: int) -> bool:

