@@ -6,7 +6,7 @@ one writer at a time. PostgreSQL: READ COMMITTED. What differs between the two s
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -111,21 +111,24 @@ class Database:
                 )
             yield session
 
-    def now(self, session: Session) -> datetime:
-        """Return the database's clock, which leases go by, so that replicas with other clocks agree."""
-        if self.is_sqlite:
-            return datetime.now(UTC)
-        clock: datetime = session.connection().execute(text("SELECT clock_timestamp()")).scalar_one()
-        return clock.astimezone(UTC)
-
-    def insert_new(self, table: Table, rows: Sequence[dict[str, Any]]) -> Any:
-        """Return an INSERT of those `rows` that meet no unique key that is taken; the others are left out silently."""
-        dialect = sqlite if self.is_sqlite else postgresql
-        return dialect.insert(table).values(rows).on_conflict_do_nothing()
-
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def database_now(session: Session) -> datetime:
+    """Return the database's clock, which leases go by, so that replicas with other clocks agree."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    clock: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return clock.astimezone(UTC)
+
+
+def insert_new(session: Session, table: Table) -> Any:
+    """Return an INSERT of those rows that meet no unique key that is taken; the others are left out silently."""
+    dialect = sqlite if session.connection().dialect.name == "sqlite" else postgresql
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
 P = ParamSpec("P")

@@ -22,7 +22,7 @@ from app.check.check import Check
 from app.config import Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
-from app.database import Database, retried
+from app.database import Database, database_now, retried
 from app.errors import Failure, LeaseLost, Unavailable
 from app.event_type import EventType
 from app.impact.currency import DECIMALS
@@ -68,7 +68,7 @@ def age_limit(settings: Settings) -> AgeLimit:
 def claim(database: Database, settings: Settings) -> Claim | None:
     """Take the open export, if it is free."""
     with database.transaction() as session:
-        claimed = store.claim_export(session, database, timedelta(seconds=settings.lease_seconds))
+        claimed = store.claim_export(session, timedelta(seconds=settings.lease_seconds))
     if claimed:
         logger.debug("export.claimed", extra={"export": claimed.export_id})
     return claimed
@@ -231,27 +231,27 @@ def _commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, 
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})
-        _progress(session, database, settings, claimed, plan)
+        _progress(session, settings, claimed, plan)
         store.omit(session, claimed.export_id, plan.omissions)
         if plan.file:
-            _add(session, database, claimed, plan, plan.file, now)
+            _add(session, claimed, plan, plan.file, now)
         logger.debug("batch.committing", extra={"event_type": plan.event_type})
     logger.debug("batch.committed", extra={"event_type": plan.event_type})
     return True
 
 
-def _progress(session: Session, database: Database, settings: Settings, claimed: Claim, plan: Plan) -> None:
+def _progress(session: Session, settings: Settings, claimed: Claim, plan: Plan) -> None:
     store.advance_export(
         session,
         claimed,
         exported=store.EXPORT.c.exported + len(plan.orders),
         held=store.EXPORT.c.held + plan.count("held"),
         expired=store.EXPORT.c.expired + plan.count("expired"),
-        leased_until=database.now(session) + timedelta(seconds=settings.lease_seconds),
+        leased_until=database_now(session) + timedelta(seconds=settings.lease_seconds),
     )
 
 
-def _add(session: Session, database: Database, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
+def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
     revisions = [one.revision_id for one in plan.orders]
     store.forget_omissions(session, revisions)
     row = {
@@ -265,7 +265,7 @@ def _add(session: Session, database: Database, claimed: Claim, plan: Plan, file:
         "orders": len(plan.orders),
         "sha256": file.sha256,
     }
-    store.add_batch(session, database, row, file.content, zip(revisions, file.first_lines, strict=True))
+    store.add_batch(session, row, file.content, zip(revisions, file.first_lines, strict=True))
     logger.debug("batch.added", extra={"batch": plan.batch_id})
 
 

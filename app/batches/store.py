@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.store import UNSENT
-from app.database import ROW_ID, Database, UTCDateTime
+from app.database import ROW_ID, UTCDateTime, database_now, insert_new
 from app.errors import LeaseLost
 
 CHUNK: Final = 500
@@ -159,11 +159,11 @@ class Omission:
 # Exports --------------------------------------------------------------------------------------------------------
 
 
-def request_export(session: Session, database: Database, now: datetime) -> Row[Any]:
+def request_export(session: Session, now: datetime) -> Row[Any]:
     """Return the open export, making one if there is none."""
     connection = session.connection()
     while True:  # the open one may end between the two statements
-        connection.execute(database.insert_new(EXPORT, [{"slot": OPEN, "state": "queued", "requested_at": now}]))
+        connection.execute(insert_new(session, EXPORT), [{"slot": OPEN, "state": "queued", "requested_at": now}])
         row = connection.execute(select(EXPORT).where(EXPORT.c.slot == OPEN)).one_or_none()
         if row is not None:
             return row
@@ -174,9 +174,9 @@ def find_export(session: Session, export_id: int) -> Row[Any] | None:
     return session.connection().execute(select(EXPORT).where(EXPORT.c.id == export_id)).one_or_none()
 
 
-def claim_export(session: Session, database: Database, lease: timedelta) -> Claim | None:
+def claim_export(session: Session, lease: timedelta) -> Claim | None:
     """Take the open export, if there is one and nobody's lease on it is running."""
-    connection, now = session.connection(), database.now(session)
+    connection, now = session.connection(), database_now(session)
     row = connection.execute(select(EXPORT).where(EXPORT.c.slot == OPEN)).one_or_none()
     if row is None or (row.leased_until is not None and row.leased_until > now):
         return None
@@ -256,9 +256,7 @@ def forget_omissions(session: Session, revision_ids: Sequence[int]) -> None:
 # Batches --------------------------------------------------------------------------------------------------------
 
 
-def add_batch(
-    session: Session, database: Database, row: dict[str, Any], content: bytes, lines: Iterable[tuple[int, int]]
-) -> int:
+def add_batch(session: Session, row: dict[str, Any], content: bytes, lines: Iterable[tuple[int, int]]) -> int:
     """Add a batch with its bytes, its (revision id, first line) pairs and its place in the delivery queue, due now."""
     connection = session.connection()
     number: int = connection.execute(insert(BATCH).returning(BATCH.c.id), [row]).scalar_one()
@@ -267,7 +265,7 @@ def add_batch(
         insert(BATCH_LINE),
         [{"revision_id": revision_id, "batch": number, "first_line": line} for revision_id, line in lines],
     )
-    connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database.now(session), "token": 0}])
+    connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database_now(session), "token": 0}])
     return number
 
 

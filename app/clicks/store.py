@@ -2,14 +2,14 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Field, Session, SQLModel, col
+from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
-from app.database import UTCDateTime
+from app.database import UTCDateTime, insert_new
 
 
 class Click(SQLModel, table=True):
@@ -25,17 +25,19 @@ class Click(SQLModel, table=True):
     source: str = Field(max_length=16)
 
 
+CLICK: Final = Click.__table__  # type: ignore[attr-defined]
+
+
 def add_new(session: Session, clicks: Collection[Click]) -> None:
     """Insert the clicks whose ids have no row yet; a row that is there stays as it was."""
     if not clicks:
         return
-    connection = session.connection()
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(Click).on_conflict_do_nothing(index_elements=["click_id"])
     # Always in one order, so that two transactions with the same clicks cannot wait for each other.
-    connection.execute(insert, [one.model_dump() for one in sorted(clicks, key=lambda one: one.click_id)])
+    session.connection().execute(
+        insert_new(session, CLICK), [one.model_dump() for one in sorted(clicks, key=lambda one: one.click_id)]
+    )
 
 
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
     """Delete the rows of these clicks, as far as there are any."""
-    session.connection().execute(delete(Click).where(col(Click.click_id).in_(sorted(click_ids))))
+    session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(sorted(click_ids))))

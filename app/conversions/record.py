@@ -43,14 +43,14 @@ def record(database: Database, orders: Sequence[Order], now: datetime) -> list[R
     if not orders:
         return []
     with database.transaction() as session:
-        return _record(session, database, orders, now)
+        return _record(session, orders, now)
 
 
-def _record(session: Session, database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
+def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Result]:
     first: dict[tuple[str, str], Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
-    created = store.claim_keys(session, database, list(first), now)
+    created = store.claim_keys(session, list(first), now)
     if created:
         store.add_revisions(session, {created[key]: first[key] for key in first if key in created}, number=1, now=now)
     if len(created) == len(orders):

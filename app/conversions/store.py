@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, Uniqu
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
-from app.database import ROW_ID, Database, UTCDateTime
+from app.database import ROW_ID, UTCDateTime, insert_new
 
 LOOKUP_CHUNK: Final = 500
 
@@ -95,13 +95,13 @@ class Recorded:
     order: Order
 
 
-def claim_keys(
-    session: Session, database: Database, keys: Sequence[tuple[str, str]], now: datetime
-) -> dict[tuple[str, str], int]:
+def claim_keys(session: Session, keys: Sequence[tuple[str, str]], now: datetime) -> dict[tuple[str, str], int]:
     """Insert conversions for those keys that have none, and return the new ones' ids. Waits for a rival's commit."""
     rows = [{"event_type": event_type, "order_id": order_id, "recorded_at": now} for event_type, order_id in keys]
-    statement = database.insert_new(CONVERSION, rows).returning(
-        CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id
+    statement = (
+        insert_new(session, CONVERSION)
+        .values(rows)
+        .returning(CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
     )
     return {(row.event_type, row.order_id): row.id for row in session.connection().execute(statement)}
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.batches import store as batches
 from app.batches.batch import BatchFile
 from app.config import Settings
-from app.database import Database
+from app.database import Database, database_now
 from app.delivery import store
 from app.delivery.attempt import next_try
 from app.delivery.channels import Channel
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def claim(database: Database, settings: Settings, now: datetime) -> Claim | None:
     """Take a batch that is due, and record the attempt before anything leaves."""
     with database.transaction() as session:
-        claimed = store.claim_batch(session, database, timedelta(seconds=settings.lease_seconds))
+        claimed = store.claim_batch(session, timedelta(seconds=settings.lease_seconds))
         if claimed is None:
             return None
         logger.debug("delivery.claimed", extra={"batch": claimed.batch})
@@ -36,7 +36,7 @@ def deliver(database: Database, channel: Channel, claimed: Claim, clock: Callabl
     except DeliveryError as error:
         logger.warning("delivery.failed", extra={"batch": claimed.batch, "detail": str(error)})
         with database.transaction() as session:
-            due_at = next_try(claimed.number, database.now(session))
+            due_at = next_try(claimed.number, database_now(session))
             store.finish_failed(session, claimed, clock(), str(error), due_at)
         return
     logger.debug("delivery.sent", extra={"batch": claimed.batch})

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Row, del
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches.store import BATCH, UNDELIVERED
-from app.database import Database, UTCDateTime
+from app.database import UTCDateTime, database_now, insert_new
 from app.delivery.attempt import AttemptStatus
 from app.errors import LeaseLost
 
@@ -42,9 +42,9 @@ class Claim:
     number: int
 
 
-def claim_batch(session: Session, database: Database, lease: timedelta) -> Claim | None:
+def claim_batch(session: Session, lease: timedelta) -> Claim | None:
     """Take the first batch that is due and that nobody is delivering."""
-    connection, now = session.connection(), database.now(session)
+    connection, now = session.connection(), database_now(session)
     free = or_(UNDELIVERED.c.leased_until.is_(None), UNDELIVERED.c.leased_until <= now)
     due = select(UNDELIVERED).where(UNDELIVERED.c.due_at <= now, free).order_by(UNDELIVERED.c.batch).limit(1)
     row = connection.execute(due).one_or_none()
@@ -91,12 +91,12 @@ def file_of(session: Session, batch: int) -> Row[Any]:
     return session.connection().execute(select(BATCH).where(BATCH.c.id == batch)).one()
 
 
-def requeue(session: Session, database: Database, batch: int, now: datetime) -> None:
+def requeue(session: Session, batch: int) -> None:
     """Put a batch into the queue again, with the next attempt's number; one that is there becomes due at once."""
-    connection = session.connection()
+    connection, now = session.connection(), database_now(session)
     last = select(func.coalesce(func.max(ATTEMPT.c.number), 0)).where(ATTEMPT.c.batch == batch)
     row = {"batch": batch, "due_at": now, "token": connection.execute(last).scalar_one()}
-    connection.execute(database.insert_new(UNDELIVERED, [row]))
+    connection.execute(insert_new(session, UNDELIVERED), [row])
     connection.execute(update(UNDELIVERED).where(UNDELIVERED.c.batch == batch).values(due_at=now))
 
 

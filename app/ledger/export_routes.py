@@ -70,7 +70,7 @@ async def post_export(
 def request_export(database: Database) -> ExportView:
     """Return the open export, made now if there was none."""
     with database.transaction() as session:
-        return show_export(session, batches.request_export(session, database, datetime.now(UTC)))
+        return show_export(session, batches.request_export(session, datetime.now(UTC)))
 
 
 def _look(database: Database, export_id: str) -> tuple[ExportView, bool]:
@@ -125,7 +125,7 @@ def post_redelivery(batch_id: str, request: Request, database: DatabaseDep) -> B
     """Send the same bytes under the same name again."""
     with database.transaction() as session:
         row = find_batch(session, batch_id)
-        deliveries.requeue(session, database, row.id, database.now(session))
+        deliveries.requeue(session, row.id)
         batch = show_batch(session, row)
     request.app.state.wake()
     return batch

@@ -22,18 +22,15 @@ PAUSES = ("export.selected", "batch.committed", "export.ending", "delivery.start
 @pytest.mark.parametrize("step", PAUSES)
 def test_a_worker_that_slept_through_its_lease_is_refused(shop: Shop, step: str) -> None:
     """Another one took over and finished; what the sleeper still does changes nothing, and it is told so."""
-    with shop.process("tests.crash.victim", "SIGSTOP", step, "1") as sleeper:
-        assert sleeper.stdin
-        sleeper.stdin.write("go\n")
-        sleeper.stdin.flush()
+    with shop.victim("SIGSTOP", step, "1") as sleeper:
         process = psutil.Process(sleeper.pid)
         wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the worker did not come to the step")
         recover(shop)
         before = shop.facts()
         assert shop.faults(at_rest=True) == []
         process.send_signal(signal.SIGCONT)
-        _, errors = sleeper.communicate(timeout=SECONDS)
-    assert sleeper.returncode == REFUSED, errors
+        sleeper.join(SECONDS)
+        assert sleeper.exitcode == REFUSED
     assert shop.facts() == before
     assert_nothing_more_goes(shop)
 

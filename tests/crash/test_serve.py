@@ -22,7 +22,7 @@ from tests.servers import HOST, Postgres, free_port, wait_until
 from tests.support import EXPORT_KEY, ORDER_KEY, bearer
 
 CHECKOUTS = 8
-ENOUGH = 250
+ENOUGH = 200
 FIRST = 100  # from here on every order of the shop's day fits into a file
 
 

@@ -105,7 +105,8 @@ def disturbed(settings: Mapping[str, str], arguments: Sequence[str]) -> None:
     service = assemble()
     service.prepare()
     with _steps(arguments):
-        finish(service)
+        refused = finish(service)
+    sys.exit(REFUSED if refused else 0)
 
 
 def _steps(arguments: Sequence[str]) -> Steps:
