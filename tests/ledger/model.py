@@ -114,9 +114,10 @@ class Model:
             self.batches.append(plan.sent)
 
     def set_batch(self, number: int, state: str) -> None:
-        """Note that a batch's delivery has begun or ended."""
+        """Note that a batch's delivery has begun or ended; what arrived once has arrived."""
         for key in self.batches[number]:
-            self.orders[key].state = state
+            if self.orders[key].state != "delivered":
+                self.orders[key].state = state
         if state == "delivered":
             self.undelivered.discard(number)
 
