@@ -1,21 +1,23 @@
 """The console command `conversion-capture`."""
 
+import io
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 import uvicorn
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, wrap_file
 
 from app import logs, worker
 from app.batches.build import plans
@@ -166,7 +168,15 @@ def check(
     moment = parse_time(now) if now else datetime.now(UTC)
     if moment is None:
         raise typer.BadParameter("write it as 2026-11-20T18:00:22+01:00", param_hint="--now")
-    if report(file, now=moment, as_json=as_json, out=sys.stdout):
+    if not sys.stdout.isatty():
+        faulty = report(file, now=moment, as_json=as_json, out=sys.stdout, watched=_watched)
+    elif as_json:
+        faulty = report(file, now=moment, as_json=True, out=sys.stdout)
+    else:  # the few lines for people come when the bar has left the terminal
+        lines = io.StringIO()
+        faulty = report(file, now=moment, as_json=False, out=lines, watched=_watched)
+        typer.echo(lines.getvalue(), nl=False)
+    if faulty:
         raise typer.Exit(1)
 
 
@@ -181,6 +191,14 @@ def _usable() -> Service:
     service = assemble()
     service.prepare_if_possible()
     return service
+
+
+def _watched(content: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """Show on a terminal how much of a file has been read."""
+    console, size = Console(stderr=True), os.fstat(content.fileno()).st_size
+    return wrap_file(
+        content, size, description="checking", console=console, disable=not console.is_terminal, transient=True
+    )
 
 
 @contextmanager

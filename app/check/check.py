@@ -6,8 +6,8 @@ submission errors; which of them a rule comes from is said beside its code. Memo
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +19,8 @@ from app.check.records import Records
 from app.check.rows import Rows
 from app.check.runs import Runs
 from app.errors import NotFound
+
+Watch = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
 
 SHOWN_PER_CODE: Final = 20
 """Findings of one code that a report for people shows."""
@@ -87,14 +89,17 @@ def _about_name(name: str) -> Iterator[Finding]:
 # The report of the console command ------------------------------------------------------------------------------
 
 
-def report(path: Path, *, now: datetime, as_json: bool, out: TextIO) -> bool:
-    """Write what is wrong with the file to `out`, and say whether there are faults. Raises Failure."""
+def report(path: Path, *, now: datetime, as_json: bool, out: TextIO, watched: Watch = nullcontext) -> bool:
+    """Write what is wrong with the file to `out`, and say whether there are faults. Raises Failure.
+
+    `watched` may wrap the open file to show how far it has been read.
+    """
     try:
         content = path.open("rb")
     except OSError as exc:
         raise NotFound(f"{shown(str(path))} cannot be read: {exc.strerror}.", code="FILE_UNREADABLE") from exc
-    with content:
-        check = Check(path.name, content, now=now)
+    with content, watched(content) as reading:
+        check = Check(path.name, reading, now=now)
         if as_json:
             _write_json(check, path.name, out)
         else:
