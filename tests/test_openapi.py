@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import schemathesis
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from schemathesis import Case, GenerationMode
+from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.types import Receive, Scope, Send
@@ -112,3 +115,20 @@ def test_without_a_key_nothing_private_is_answered(schema: BaseSchema, path: str
         assert (answer.status_code, answer.headers["content-type"]) == (401, [PROBLEM_JSON])
 
     call()
+
+
+def test_an_answer_that_is_not_described_is_found() -> None:
+    """The negative control: a service that breaks its own document does not pass."""
+    liar = FastAPI()
+
+    @liar.get("/number", responses={200: {"content": {"application/json": {"schema": {"type": "integer"}}}}})
+    def number() -> JSONResponse:
+        return JSONResponse("not a number")
+
+    @given(schemathesis.openapi.from_asgi("/openapi.json", liar)["/number"]["GET"].as_strategy())
+    @settings(BOUNDED, max_examples=1)
+    def call(case: Case[Any]) -> None:
+        case.call_and_validate()
+
+    with pytest.raises(FailureGroup):
+        call()

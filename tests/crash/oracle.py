@@ -99,7 +99,6 @@ def read(database: Database, folder: Path) -> Facts:
             return list(session.connection().exec_driver_sql(query))
 
         attempts = rows("SELECT batch, status FROM attempt ORDER BY batch, number")
-        latest = dict(attempts)
         columns = ("id", "filename", "rows", "orders", "sha256", "event_type", "created_at", "content")
         return Facts(
             conversions=[(one[0], one[1]) for one in rows("SELECT event_type, order_id FROM conversion")],
@@ -127,7 +126,7 @@ def read(database: Database, folder: Path) -> Facts:
                     " FROM batch b LEFT JOIN batch_content c ON c.batch = b.id ORDER BY b.id"
                 )
             },
-            delivered={batch for batch, status in latest.items() if status == "delivered"},
+            delivered={batch for batch, status in attempts if status == "delivered"},  # once is for ever
             attempts=Counter(batch for batch, _ in attempts),
             open_work=len(rows("SELECT id FROM export WHERE slot = 1 UNION ALL SELECT batch FROM undelivered")),
             files={path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {},

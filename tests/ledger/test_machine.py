@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -352,15 +352,22 @@ def rewritten(amount: str, as_number: bool) -> Any:
     return short
 
 
-def play(new: Callable[[], tuple[Database, Path]], histories: int) -> None:
-    """Play histories until one goes wrong."""
+def play(
+    new: Callable[[], tuple[Database, Path]],
+    histories: int,
+    doctor: Callable[[Ledger], None] = lambda _: None,
+    phases: Collection[Phase] = tuple(Phase),
+) -> None:
+    """Play histories until one goes wrong; `doctor` may spoil the service first."""
 
     class Ours(Ledger):
         def __init__(self) -> None:
             super().__init__(new)
+            doctor(self)
 
     chosen = settings(
         max_examples=histories,
+        phases=phases,
         stateful_step_count=16,
         deadline=None,
         database=None,
@@ -382,15 +389,46 @@ def folders(tmp_path: Path) -> Callable[[], Path]:
     return new
 
 
-def test_the_ledger_is_what_the_model_says_on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> None:
-    """Posts, repeats, conflicts, exports, crashes, redeliveries and time, in any order."""
+@pytest.fixture
+def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[], tuple[Database, Path]]:
+    """Return a new SQLite database and outbox each time."""
 
     def new() -> tuple[Database, Path]:
         folder = folders()
         shutil.copy(migrated_sqlite, folder / "ledger.db")
         return Database(f"sqlite:///{folder / 'ledger.db'}"), folder / "outbox"
 
-    play(new, 200)
+    return new
+
+
+def test_the_ledger_is_what_the_model_says_on_sqlite(on_sqlite: Callable[[], tuple[Database, Path]]) -> None:
+    """Posts, repeats, conflicts, exports, crashes, redeliveries and time, in any order."""
+    play(on_sqlite, 200)
+
+
+def lose_files(ledger: Ledger) -> None:
+    """Let the folder take each file and throw it away."""
+
+    class Lossy(FolderChannel):
+        def send(self, file: BatchFile) -> None:
+            super().send(file)
+            (self.path / file.name).unlink()
+
+    ledger.service.channel = Lossy(FolderSettings(path=ledger.outbox))
+
+
+def allow_one_row_more(ledger: Ledger) -> None:
+    """Let the model believe that files are one row longer than they may be."""
+    ledger.model.max_rows += 1
+
+
+@pytest.mark.parametrize("doctor", [lose_files, allow_one_row_more])
+def test_a_ledger_that_is_wrong_is_found_out(
+    on_sqlite: Callable[[], tuple[Database, Path]], doctor: Callable[[Ledger], None]
+) -> None:
+    """The negative control: a receiver that loses files, and a model that fills them otherwise."""
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        play(on_sqlite, 100, doctor, phases=[Phase.generate])
 
 
 def test_the_ledger_is_what_the_model_says_on_postgresql(
