@@ -50,7 +50,8 @@ def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Re
     first: dict[tuple[str, str], Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
-    created = store.claim_keys(session, list(first), now)
+    # In one order for everybody, so that two transactions with the same orders do not wait for each other.
+    created = store.claim_keys(session, sorted(first), now)
     if created:
         store.add_revisions(session, {created[key]: first[key] for key in first if key in created}, number=1, now=now)
     if len(created) == len(orders):

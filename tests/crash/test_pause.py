@@ -1,13 +1,18 @@
 """Several workers at once, and one that sleeps past its lease: nothing is sent twice, and the late one is refused."""
 
+import logging
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 
 from app.batches.batch import BatchFile
+from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.errors import ChannelUnavailable
 from app.service import Service
 from tests.crash.shop import SECONDS, Shop
 from tests.crash.test_kill import assert_nothing_more_goes, recover
@@ -90,3 +95,50 @@ def test_without_leases_files_would_be_sent_twice(new_shop: Callable[[str], Shop
         one.settings = other.settings = one.settings.model_copy(update={"lease_seconds": 0})
         sent = sent_by_rivals(one, other)
     assert set(sent.values()) == {1, 2}
+
+
+def test_two_attempts_at_once_never_show_half_a_file(tmp_path: Path) -> None:
+    """An attempt whose lease ended comes to its rename while another writes: what appears is whole, or nothing does."""
+    channel, file = FolderChannel(FolderSettings(path=tmp_path)), BatchFile("file.csv", b"whole", 1, ())
+    written, opened, ended = threading.Event(), threading.Event(), threading.Event()
+    outcomes: dict[str, bool] = {}
+
+    class Meeting(logging.Filter):
+        """Holds the late attempt before its rename until the other has opened its file, and that one until then."""
+
+        def filter(self, record: logging.LogRecord) -> bool:
+            match threading.current_thread().name, record.getMessage():
+                case "late", "file.written":
+                    written.set()
+                    opened.wait(SECONDS)
+                case "other", "file.opened":
+                    opened.set()
+                    ended.wait(SECONDS)
+            return False
+
+    def attempt() -> None:
+        try:
+            channel.send(file)
+        except ChannelUnavailable:
+            outcomes[threading.current_thread().name] = False
+        else:
+            outcomes[threading.current_thread().name] = True
+
+    late, other = (threading.Thread(target=attempt, name=name) for name in ("late", "other"))
+    logger = logging.getLogger("app.delivery.channels.folder")
+    meeting = Meeting()
+    logger.addFilter(meeting)
+    logger.setLevel(logging.DEBUG)
+    try:
+        late.start()
+        assert written.wait(SECONDS)
+        other.start()
+        late.join()
+        assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} in ({}, {file.name: file.content})
+        ended.set()
+        other.join()
+    finally:
+        logger.removeFilter(meeting)
+        logger.setLevel(logging.NOTSET)
+    assert outcomes["other"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {file.name: file.content}

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,8 +44,9 @@ class FolderChannel:
         return target.is_file() and target.read_bytes() == file.content
 
     def _write(self, file: BatchFile) -> None:
-        part = self.path / f"{file.name}.part"
-        part.unlink(missing_ok=True)  # what an interrupted attempt left; another that still writes fails at its rename
+        for left in self.path.glob(f"{file.name}*.part"):
+            left.unlink(missing_ok=True)  # by an interrupted attempt; one that still writes fails at its rename
+        part = self.path / f"{file.name}.{secrets.token_hex(4)}.part"  # of this attempt alone
         with part.open("xb") as handle:
             logger.debug("file.opened", extra={"file": file.name})
             handle.write(file.content)
