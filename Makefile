@@ -29,8 +29,8 @@ demo: $(RUNTIME) ## play a storefront journey on a fresh database and show the e
 serve: $(RUNTIME) ## serve on SQLite (ARGS="--port 8001" for another port)
 	@$(BIN)/python -m examples.serve $(ARGS)
 
-test: $(DEV) ## run all tests, on SQLite and PostgreSQL
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+test: $(DEV) ## run all tests, on SQLite and PostgreSQL; as root on Debian also install the programs they talk to
+	@$(BIN)/python -m tests.system -n $(WORKERS) $(ARGS)
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .

@@ -22,6 +22,8 @@ from rich.progress import Progress, wrap_file
 from app import logs, worker
 from app.batches.build import plans
 from app.check.check import report
+from app.clicks.release import release
+from app.clicks.snippet_routes import current_snippet
 from app.conversions.extra import parse_time
 from app.errors import Failure, LeaseLost
 from app.ledger import export_routes
@@ -59,6 +61,8 @@ def serve(
         log_config=None,
         access_log=False,  # its lines hold query strings, and those hold click ids
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(service.settings.trusted_proxies),
         timeout_graceful_shutdown=int(DRAIN_SECONDS),
     )
     for number in (SIGTERM, SIGINT):
@@ -178,6 +182,24 @@ def check(
         typer.echo(lines.getvalue(), nl=False)
     if faulty:
         raise typer.Exit(1)
+
+
+@cli.command("snippet")
+def show_snippet(
+    address: Annotated[
+        str, typer.Argument(metavar="URL", help="Where pages reach the service: https://track.shop.example")
+    ],
+) -> None:
+    """Print the script element for shop pages, as it is and pinned by `integrity`, and keep what is pinned for ever."""
+    service = _usable()
+    service.prepare()
+    snippet, base = current_snippet(service.settings), address.rstrip("/")
+    release(service.database, snippet, service.clock())
+    typer.echo(f'<script async src="{base}/capture.js"></script>')
+    typer.echo(
+        f'<script async src="{base}/capture-{snippet.name}.js" integrity="{snippet.integrity}"'
+        ' crossorigin="anonymous"></script>'
+    )
 
 
 @cli.command("openapi")

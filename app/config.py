@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -34,7 +35,8 @@ ENV_FILE: Final = ".env"
 DEFAULT_EVENT_TYPE: Final = "default"
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*")
-_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$&'*+.^_|~-]{1,64}")  # RFC 6265 token, without the % and ` that break tools
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9._~-]{1,64}")  # of RFC 6265's tokens those that need no escape anywhere
+_RATE = re.compile(r"[1-9][0-9]{0,5}/(second|minute|hour|day)")
 _PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
@@ -67,6 +69,14 @@ def _host(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address or a network such as 10.0.0.0/8 or 2001:db8::/32") from None
+    return value
+
+
 def _key_hash(value: str) -> str:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):  # the sentence does not repeat what may be the key itself
         raise ValueError("write sha256:<64 lower-case hex digits>, as `conversion-capture keys new` prints it")
@@ -87,6 +97,11 @@ Origins = Annotated[
 ]
 Hosts = Annotated[
     tuple[Annotated[str, AfterValidator(_host)], ...],
+    NoDecode,
+    BeforeValidator(split_list),
+]
+Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...],
     NoDecode,
     BeforeValidator(split_list),
 ]
@@ -128,6 +143,11 @@ class Settings(BaseSettings):
     cookie_httponly: bool = False
     consent: Literal["implied", "required"] = "implied"
     honor_gpc: bool = True
+    rate_limit: Annotated[str, _matches(_RATE, "a rate such as 120/minute (second, minute, hour, day)")] | None = None
+    trusted_proxies: Networks = ("127.0.0.1", "::1")
+
+    spool_path: Path = Path("var/spool")
+    spool_max_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
 
     channel: Literal["folder"] = "folder"
     lease_seconds: int = Field(default=15, ge=1, le=15)

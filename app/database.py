@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Session
@@ -26,6 +26,8 @@ from app.errors import Unavailable
 
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
+SILENCE_SECONDS: Final = 10
+"""After so long without a sign of the server's host, what waits for it fails; a server that hangs is waited for."""
 TRIES: Final = 5
 RETRYABLE: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the same again may succeed
 STATEMENT_FAULTS: Final = frozenset(
@@ -165,6 +167,13 @@ def _is_away(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) or error.connection_invalidated or read_only
 
 
+def refuses_values(error: Exception) -> bool:
+    """Say whether the database, or its driver, found fault with the values of a statement: it will always do so."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError | IntegrityError)
+    return isinstance(error, StatementError | ValueError | OverflowError)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what a database says when it is away, full or busy into Unavailable."""
@@ -205,7 +214,14 @@ def _postgresql(url: str, pool_size: int) -> Engine:
         max_overflow=20,
         pool_timeout=BUSY_SECONDS,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "options": "-c timezone=UTC"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": SILENCE_SECONDS * 1000,
+            "keepalives_idle": SILENCE_SECONDS // 2,
+            "keepalives_interval": 1,
+            "keepalives_count": SILENCE_SECONDS // 2,
+            "options": "-c timezone=UTC",
+        },
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
     )
 

@@ -1,26 +1,46 @@
-"""Whether the service lives, can take clicks, and can take orders."""
+"""Whether the service lives, can take clicks, and can take orders; and its numbers.
 
+Nothing here waits for a thread that orders use, or for long: a database that hangs must not make the service look dead.
+"""
+
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import Database, DatabaseDep
+from app import metrics
+from app.clicks.keeper import Keeper
+from app.clicks.spool import SpoolState
+from app.database import Database
 from app.errors import Unavailable
+from app.lane import Lane
 from app.migrations import Schema, look
 
 router = APIRouter(tags=["operation"])
 
 DISK_FLOOR_BYTES: Final = 64 * 1024 * 1024
+LOOK_SECONDS: Final = 0.8
 
 
 class Life(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
+
+
+class Spooled(BaseModel):
+    """What waits on this host until the database is back; `clicks` of this process, `bytes` of all on this host."""
+
+    state: Literal["empty", "waiting", "full", "unwritable"]
+    clicks: int
+    bytes: int
+    limit_bytes: int
 
 
 class Readiness(BaseModel):
@@ -32,35 +52,90 @@ class Readiness(BaseModel):
     database_schema: Schema | None
     disk_free_bytes: int | None
     disk: Literal["ok", "nearly full", "not known"]
+    spool: Spooled
 
 
-def stopping(request: Request) -> bool:
+Sight = tuple[Schema | None, int | None]
+"""How the database's schema stands, None if it is away or hangs; and how much room its disk has, if that is known."""
+
+
+class Lookout:
+    """Looks at the database from a thread of its own, one look at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lane = Lane("lookout")
+        self._looking: asyncio.Future[Sight] | None = None
+
+    async def look(self) -> Sight:
+        """Return what is seen of the database, soon in any case."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._lane.run(self._look)
+        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)
+        return self._looking.result() if done else (None, None)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._lane.close()
+
+    def _look(self) -> Sight:
+        try:
+            schema = look(self._database)
+        except (Unavailable, SQLAlchemyError):
+            schema = None
+        return schema, _disk_free(self._database)
+
+
+async def stopping(request: Request) -> bool:
     """Say whether the process has been told to stop."""
     told: bool = request.app.state.stopping()
     return told
 
 
+async def keeper(request: Request) -> Keeper:
+    """Return what keeps the clicks."""
+    found: Keeper = request.app.state.keeper
+    return found
+
+
+async def sight(request: Request) -> Sight:
+    """Look at the database."""
+    lookout: Lookout = request.app.state.lookout
+    return await lookout.look()
+
+
 Stopping = Annotated[bool, Depends(stopping)]
+KeeperDep = Annotated[Keeper, Depends(keeper)]
+SightDep = Annotated[Sight, Depends(sight)]
 
 
 @router.get("/livez")
-def livez() -> Life:
+async def livez() -> Life:
     """Say that the process answers."""
     return Life()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "It is stopping."}})
-def readyz(database: DatabaseDep, told: Stopping, response: Response) -> Readiness:
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "It is stopping, or would lose clicks."}})
+async def readyz(seen: SightDep, keeper: KeeperDep, told: Stopping, response: Response) -> Readiness:
     """Say whether clicks can be taken: also while the database is away, since a landing page must not wait for it."""
-    return _answer(_look(database, ready=not told, told=told), response)
+    takes = seen[0] is Schema.CURRENT or keeper.can_take
+    return _answer(_readiness(seen, keeper.spool_state, ready=takes and not told, told=told), response)
 
 
 @router.get("/readyz/orders", responses={503: {"model": Readiness, "description": "Orders cannot be taken now."}})
-def readyz_orders(database: DatabaseDep, told: Stopping, response: Response) -> Readiness:
+async def readyz_orders(seen: SightDep, keeper: KeeperDep, told: Stopping, response: Response) -> Readiness:
     """Say whether orders can be taken: the database is there with the schema of this version, and the disk has room."""
-    found = _look(database, ready=True, told=told)
+    found = _readiness(seen, keeper.spool_state, ready=True, told=told)
     usable = found.database_schema is Schema.CURRENT and found.disk != "nearly full" and not told
     return _answer(found.model_copy(update={"ready": usable}), response)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def show_metrics(keeper: KeeperDep) -> Response:
+    """Tell the numbers of this process in Prometheus' text format."""
+    spool = keeper.spool_state
+    content = metrics.exposition(notes=spool.waiting, size=spool.size, limit=spool.limit)
+    return Response(content, headers={"Cache-Control": "no-store"}, media_type=metrics.CONTENT_TYPE)
 
 
 def _answer(readiness: Readiness, response: Response) -> Readiness:
@@ -69,13 +144,8 @@ def _answer(readiness: Readiness, response: Response) -> Readiness:
     return readiness
 
 
-def _look(database: Database, *, ready: bool, told: bool) -> Readiness:
-    schema: Schema | None
-    try:
-        schema = look(database)
-    except Unavailable:
-        schema = None
-    free = _disk_free(database)
+def _readiness(seen: Sight, spool: SpoolState, *, ready: bool, told: bool) -> Readiness:
+    schema, free = seen
     return Readiness(
         ready=ready,
         stopping=told,
@@ -83,6 +153,7 @@ def _look(database: Database, *, ready: bool, told: bool) -> Readiness:
         database_schema=schema,
         disk_free_bytes=free,
         disk="not known" if free is None else "ok" if free >= DISK_FLOOR_BYTES else "nearly full",
+        spool=Spooled(state=spool.state, clicks=spool.waiting, bytes=spool.size, limit_bytes=spool.limit),
     )
 
 

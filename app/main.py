@@ -1,6 +1,5 @@
 """The HTTP service: routers, refusals, health, and the worker beside them."""
 
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -10,6 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from app import __version__, health
 from app.clicks import routes as clicks
+from app.clicks import snippet_routes
+from app.clicks.keeper import Keeper
+from app.clicks.limiter import RateLimit
+from app.clicks.release import Releases
+from app.clicks.replay import Replay
+from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
 from app.ledger import export_routes, order_routes
 from app.service import Service, assemble
@@ -23,22 +28,33 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     """Return the application. Without a `service` it is assembled from the environment. Raises Misconfigured."""
     service = service or assemble()
     worker = WorkerThread(service) if with_worker else None
+    spool = Spool(service.settings.spool_path, service.settings.spool_max_bytes)
+    keeper = Keeper(Replay(service.database, spool, service.require_usable), spool)
+    lookout = health.Lookout(service.database)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.prepare_if_possible)
-        threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+        await run_in_threadpool(warm_up)  # else the first visitor waits, and a server-side shop may give up on us
+        await keeper.start()
         if worker:
             worker.start()
         yield
         service.stopping.set()
+        await keeper.close()
         if worker:
             await run_in_threadpool(worker.stop, DRAIN_SECONDS)
+        lookout.close()
         service.database.close()
 
     app = _application(lifespan)
     app.state.settings = service.settings
     app.state.database = service.database
+    app.state.lookout = lookout
+    app.state.rate_limit = RateLimit(service.settings.rate_limit) if service.settings.rate_limit else None
+    app.state.keep = keeper.keep
+    app.state.releases = Releases(service.database)
+    app.state.keeper = keeper
     app.state.wake = service.wake.set
     app.state.stopping = service.stopping.is_set
     return app
@@ -57,7 +73,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    for router in (health.router, clicks.router, order_routes.router, export_routes.router):
+    for router in (health.router, clicks.router, snippet_routes.router, order_routes.router, export_routes.router):
         app.include_router(router)
     app.add_middleware(RawOrderPaths)
     app.add_middleware(RequestLog)

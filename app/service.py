@@ -10,7 +10,7 @@ from app.config import Settings, load
 from app.database import Database
 from app.delivery.channels import CHANNELS, Channel
 from app.errors import Unavailable
-from app.migrations import look, migrate, require_current
+from app.migrations import Schema, look, migrate, require_current
 
 Clock = Callable[[], datetime]
 
@@ -34,13 +34,20 @@ class Service:
     wake: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     schema_is_checked: bool = False
+    _preparing: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self) -> None:
         """Migrate an embedded database; check the schema of a shared one. Raises Misconfigured, Unavailable."""
-        if self.database.is_sqlite:
-            migrate(self.database)
-        require_current(look(self.database))
+        with self._preparing:  # Alembic migrates in one thread at a time
+            if self.database.is_sqlite:
+                migrate(self.database)
+            require_current(look(self.database))
         self.schema_is_checked = True
+
+    def require_usable(self) -> None:
+        """Do the same if the database is not as it should be just now. Raises Misconfigured, Unavailable."""
+        if look(self.database) is not Schema.CURRENT:
+            self.prepare()
 
     def prepare_if_possible(self) -> None:
         """Do the same, but start also while the database is away; it is checked again before it is worked on."""

@@ -5,11 +5,12 @@ from typing import Final
 from sqlmodel import SQLModel
 
 from app.batches import store as _batches
+from app.clicks import snippet_store as _snippets
 from app.clicks import store as _clicks
 from app.conversions import store as _conversions
 from app.delivery import store as _delivery
 
 METADATA: Final = SQLModel.metadata
 
-STORES: Final = (_clicks, _conversions, _batches, _delivery)
+STORES: Final = (_clicks, _snippets, _conversions, _batches, _delivery)
 """Importing a store is what puts its tables into METADATA."""

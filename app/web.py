@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import PROBLEM_JSON, Failure, Fault, InvalidInput, TooLarge, pointer_to, problem
+from app.metrics import count_request
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +25,19 @@ MIB: Final = 1024 * KIB
 ORDERS_PREFIX: Final = b"/orders/"
 
 
-def settings_of(request: Request) -> Settings:
-    """Return the settings of the service that got this request."""
+async def settings_of(request: Request) -> Settings:
+    """Return the settings of the service that got this request; a coroutine, so that it waits for no thread."""
     settings: Settings = request.app.state.settings
     return settings
 
 
+async def now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
+
+
 SettingsDep = Annotated[Settings, Depends(settings_of)]
-Now = Annotated[datetime, Depends(lambda: datetime.now(UTC))]
+Now = Annotated[datetime, Depends(now)]
 Cursor = Annotated[int, Query(ge=0, lt=2**63, description="`next` of the page before.")]
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
@@ -119,31 +125,35 @@ class RequestLog:
             took = round((time.perf_counter() - began) * 1000, 1)
             facts = {"request_id": request_id, "method": scope["method"], "route": route, "status": status, "ms": took}
             logger.info("request", extra=facts)
+            count_request(route, status)
 
 
 def install_refusals(app: FastAPI) -> None:
-    """Make every refusal of the service, and of the framework, an RFC 9457 problem."""
+    """Make every refusal of the service, and of the framework, an RFC 9457 problem.
+
+    The handlers are coroutines, since plain functions would wait for a thread, which a database that hangs may hold.
+    """
 
     @app.exception_handler(Failure)
-    def refuse(_request: Request, failure: Failure) -> JSONResponse:
+    async def refuse(_request: Request, failure: Failure) -> JSONResponse:
         if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("refused", extra={"code": failure.code, "detail": str(failure)}, exc_info=failure.__cause__)
         return _response(failure.status, failure.problem(), failure.headers)
 
     @app.exception_handler(RequestValidationError)
-    def refuse_parameters(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def refuse_parameters(_request: Request, error: RequestValidationError) -> JSONResponse:
         faults = [Fault("INVALID_PARAMETER", f"{one['msg']}.", pointer_to(*one["loc"])) for one in error.errors()]
         invalid = InvalidInput(faults)
         return _response(invalid.status, invalid.problem(), {})
 
     @app.exception_handler(HTTPException)
-    def refuse_route(_request: Request, error: HTTPException) -> JSONResponse:
+    async def refuse_route(_request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         body = problem(status, status.name, f"{status.description or status.phrase}.")
         return _response(status, body, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    def fail(_request: Request, error: Exception) -> JSONResponse:
+    async def fail(_request: Request, error: Exception) -> JSONResponse:
         logger.error("failed", exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return _response(

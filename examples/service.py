@@ -24,7 +24,7 @@ STOREFRONT: Final = "https://www.shop.example"
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 60, 30, 120
 
-DATABASE, OUTBOX, KEY_FILE, LOG = "demo.db", "outbox", "keys.env", "service.log"
+DATABASE, OUTBOX, SPOOL, KEY_FILE, LOG = "demo.db", "outbox", "spool", "keys.env", "service.log"
 
 
 class DemoFailed(Exception):
@@ -50,6 +50,7 @@ def settings(keys: Keys) -> dict[str, str]:
     return {
         "CAPTURE_DATABASE_URL": f"sqlite:///{DATABASE}",
         "CAPTURE_FOLDER_PATH": OUTBOX,
+        "CAPTURE_SPOOL_PATH": SPOOL,
         "CAPTURE_CAMPAIGN_ID": CAMPAIGN_ID,
         "CAPTURE_ACTION_TRACKER_ID": ACTION_TRACKER_ID,
         "CAPTURE_ORDER_KEYS": _hash(keys.order),
@@ -72,8 +73,9 @@ def prepare(directory: Path, keys: Keys) -> None:
     key_file = directory / KEY_FILE
     if any(directory.iterdir()) and not key_file.exists():
         raise DemoFailed(f"{directory} is not empty and no demo made it; name another folder with --directory.")
-    outbox = directory / OUTBOX
-    for left in (*directory.glob(f"{DATABASE}*"), *outbox.glob("*.csv"), *outbox.glob("*.part"), directory / LOG):
+    outbox, spool = directory / OUTBOX, directory / SPOOL
+    files = (*outbox.glob("*.csv"), *outbox.glob("*.part"), *spool.glob("*.spool"), directory / LOG)
+    for left in (*directory.glob(f"{DATABASE}*"), *files):
         left.unlink(missing_ok=True)
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(key_text(keys))

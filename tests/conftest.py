@@ -96,7 +96,7 @@ SettingsFactory = Callable[..., Settings]
 
 
 @pytest.fixture
-def make_settings(database_url: str) -> SettingsFactory:
+def make_settings(database_url: str, tmp_path: Path) -> SettingsFactory:
     """Return settings for the test's database, with changes."""
 
     def make(**changes: object) -> Settings:
@@ -107,6 +107,7 @@ def make_settings(database_url: str) -> SettingsFactory:
             "order_keys": (f"sha256:{hash_of(ORDER_KEY)}",),
             "export_keys": (f"sha256:{hash_of(EXPORT_KEY)}",),
             "read_keys": (f"sha256:{hash_of(READ_KEY)}",),
+            "spool_path": tmp_path / "spool",
         }
         return Settings.model_validate(values | changes)
 

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import psycopg
+import uvicorn
 from psycopg import sql
 
 HOST = "127.0.0.1"
@@ -95,6 +97,23 @@ class Postgres:
         self._process.wait()
         self._process = None
         wait_until(lambda: not any(map(alive, processes)), "the server's processes did not end")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop every process of the server inside the block: it takes connections and answers nothing."""
+        assert self._process, "the server does not run"
+        server = psutil.Process(self._process.pid)
+        server.suspend()  # first, so that it starts no process while its processes are counted
+        processes = [*server.children(recursive=True), server]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     @contextmanager
     def new_database(self, template: str | None = None) -> Iterator[str]:
@@ -210,6 +229,21 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
             return port
+
+
+@contextmanager
+def served(app: Any, **settings: Any) -> Iterator[str]:
+    """Serve an application from a thread of this process, over HTTP on loopback, and give its address."""
+    port = settings.pop("port", None) or free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=port, log_config=None, lifespan="on", **settings))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), "the application does not start")
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
 
 
 def _execute(url: str, statement: sql.Composed) -> None:

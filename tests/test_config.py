@@ -48,6 +48,12 @@ def settings(monkeypatch: pytest.MonkeyPatch, **given: str) -> Settings:
         ("CAPTURE_COOKIE_DAYS", "0", "CAPTURE_COOKIE_DAYS"),
         ("CAPTURE_COOKIE_SECURE", "perhaps", "CAPTURE_COOKIE_SECURE"),
         ("CAPTURE_CONSENT", "maybe", "CAPTURE_CONSENT"),
+        ("CAPTURE_RATE_LIMIT", "many", "CAPTURE_RATE_LIMIT: 'many' is not a rate such as 120/minute"),
+        ("CAPTURE_RATE_LIMIT", "0/minute", "CAPTURE_RATE_LIMIT"),
+        ("CAPTURE_RATE_LIMIT", "5/minute;9/hour", "CAPTURE_RATE_LIMIT"),
+        ("CAPTURE_TRUSTED_PROXIES", "proxy.example", "CAPTURE_TRUSTED_PROXIES"),
+        ("CAPTURE_TRUSTED_PROXIES", "10.0.0.1/8", "'10.0.0.1/8' is not an address or a network"),
+        ("CAPTURE_TRUSTED_PROXIES", "127.0.0.1,*", "CAPTURE_TRUSTED_PROXIES"),
         ("CAPTURE_CHANNEL", "pigeon", "CAPTURE_CHANNEL"),
         ("CAPTURE_LEASE_SECONDS", "60", "CAPTURE_LEASE_SECONDS"),
         ("CAPTURE_MAX_ROWS", "10000", "CAPTURE_MAX_ROWS"),
@@ -98,7 +104,9 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         CAPTURE_ORDER_KEYS=f"{first}, {second},",
         CAPTURE_STOREFRONT_ORIGINS="https://www.shop.example,http://localhost:3000",
         CAPTURE_LINKED_DOMAINS="shop.test, *.shop.test",
+        CAPTURE_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::1",
     )
+    assert loaded.trusted_proxies == ("10.0.0.0/8", "2001:db8::1")
     assert loaded.order_keys == (first.removeprefix("sha256:"), second.removeprefix("sha256:"))
     assert loaded.storefront_origins == ("https://www.shop.example", "http://localhost:3000")
     assert loaded.linked_domains == ("shop.test", "*.shop.test")

@@ -1,6 +1,7 @@
 """Whether the service lives, takes clicks, takes orders: each is told truthfully."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from app.database import Database
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.main import create_app
 from app.service import Service
+from tests.conftest import SettingsFactory
 
 
 def test_all_is_well(client: TestClient, database: Database) -> None:
@@ -25,6 +27,7 @@ def test_all_is_well(client: TestClient, database: Database) -> None:
         told = answer.json()
         assert (told["ready"], told["database"], told["database_schema"]) == (True, "ok", "current")
         assert told["disk"] == ("ok" if database.is_sqlite else "not known")
+        assert told["spool"] == {"state": "empty", "clicks": 0, "bytes": 0, "limit_bytes": 64 * 1024 * 1024}
 
 
 def test_an_unknown_schema_takes_no_orders(client: TestClient, database: Database) -> None:
@@ -39,9 +42,15 @@ def test_an_unknown_schema_takes_no_orders(client: TestClient, database: Databas
 @pytest.fixture
 def lonely(tmp_path: Path) -> Iterator[TestClient]:
     """The service with a PostgreSQL that is not there."""
+    with _without_database(tmp_path) as client:
+        yield client
+
+
+@contextmanager
+def _without_database(folder: Path) -> Iterator[TestClient]:
     url = "postgresql+psycopg://nobody:secret@127.0.0.1:9/nothing"
-    settings = Settings.model_validate({"database_url": SecretStr(url), "campaign_id": 1, "action_tracker_id": 2})
-    service = Service(settings, Database(url), FolderChannel(FolderSettings(path=tmp_path)))
+    given = {"database_url": SecretStr(url), "campaign_id": 1, "action_tracker_id": 2, "spool_path": folder / "spool"}
+    service = Service(Settings.model_validate(given), Database(url), FolderChannel(FolderSettings(path=folder)))
     with TestClient(create_app(service, with_worker=False)) as client:
         yield client
 
@@ -55,6 +64,35 @@ def test_the_service_starts_and_takes_clicks_without_its_database(lonely: TestCl
     assert "secret" not in ready.text + orders.text
     landing = lonely.get("/capture?im_ref=abc")
     assert (landing.status_code, "im_ref=abc" in landing.headers["set-cookie"]) == (204, True)
+    spool = lonely.get("/readyz").json()["spool"]
+    assert (spool["state"], spool["clicks"]) == ("waiting", 1)
+    assert 0 < spool["bytes"] < 500
+
+
+def test_with_neither_database_nor_spool_no_clicks_can_be_taken(tmp_path: Path) -> None:
+    """Only then should a load balancer send visitors elsewhere; those who come all the same get their cookies."""
+    (tmp_path / "spool").write_text("a file in the way")
+    with _without_database(tmp_path) as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["ready"], answer.json()["spool"]["state"]) == (
+            503,
+            False,
+            "unwritable",
+        )
+        landing = client.get("/capture?im_ref=abc")
+        assert (landing.status_code, "im_ref=abc" in landing.headers["set-cookie"]) == (204, True)
+
+
+def test_a_spool_that_cannot_be_written_is_told_while_the_database_takes_clicks(
+    make_settings: SettingsFactory, database: Database, tmp_path: Path
+) -> None:
+    """Clicks can be taken, so it is ready; the body says what an operator should see to."""
+    (tmp_path / "file").write_text("a file in the way")
+    settings = make_settings(spool_path=tmp_path / "file" / "spool")
+    service = Service(settings, database, FolderChannel(FolderSettings(path=tmp_path)))
+    with TestClient(create_app(service, with_worker=False)) as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["spool"]["state"]) == (200, "unwritable")
 
 
 def test_a_stopping_service_is_not_ready(client: TestClient, service: Service) -> None:

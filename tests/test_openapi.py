@@ -16,7 +16,6 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from starlette.types import Receive, Scope, Send
 
 from app.config import Settings
 from app.database import Database
@@ -25,11 +24,19 @@ from app.errors import PROBLEM_JSON
 from app.main import create_app, openapi
 from app.security import hash_of
 from app.service import Service
-from app.worker import WorkerThread
-from tests.servers import PATIENCE
+from tests.servers import served
 from tests.support import bearer
 
-PUBLIC = {"/livez", "/readyz", "/readyz/orders", "/capture"}
+PUBLIC = {
+    "/livez",
+    "/readyz",
+    "/readyz/orders",
+    "/metrics",
+    "/capture",
+    "/handoff",
+    "/capture.js",
+    "/capture-{name}.js",
+}
 KEY = "key-with-every-right"
 
 
@@ -40,23 +47,14 @@ def schema(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     shutil.copy(migrated_sqlite, folder / "openapi.db")
     url, stored = f"sqlite:///{folder / 'openapi.db'}", f"sha256:{hash_of(KEY)}"
     keys = {f"{right}_keys": (stored,) for right in ("order", "export", "read")}
-    values = {"database_url": SecretStr(url), "campaign_id": 1000, "action_tracker_id": 4321, **keys}
+    values: dict[str, Any] = {"database_url": SecretStr(url), "campaign_id": 1000, "action_tracker_id": 4321, **keys}
+    values["spool_path"] = folder / "spool"
     channel = FolderChannel(FolderSettings(path=folder / "outbox"))
     service = Service(Settings.model_validate(values), Database(url), channel, schema_is_checked=True)
-    worker = WorkerThread(service)  # so that who waits for an export does not wait in vain
-    worker.start()
-    app = create_app(service, with_worker=False)
-
-    async def running(scope: Scope, receive: Receive, send: Send) -> None:
-        """Leave the start and the end to the test: a call is not a life."""
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-
-    found = schemathesis.openapi.from_asgi("/openapi.json", running)
-    found.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
-    yield found
-    worker.stop(PATIENCE)
-    service.database.close()
+    with served(create_app(service)) as address:  # with a worker, so that who waits for an export does not wait in vain
+        found = schemathesis.openapi.from_url(f"{address}/openapi.json")
+        found.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
+        yield found
 
 
 @schemathesis.serializer("application/x-ndjson")

@@ -1,20 +1,21 @@
 """Capture a landing: from what arrived at `/capture` to what is stored and answered, whatever server took the call."""
 
 import json
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final
 
+from app.clicks.admission import may_write
 from app.clicks.click import SECONDS_PER_DAY, ClickId, Verdict, landing_url, last_click_wins, origin_of
-from app.clicks.cookie import CookieRule, expire_cookies, kept_clicks, set_cookies
+from app.clicks.cookie import CookieRule, expire_cookies, expire_shadows, is_settled, kept_clicks, set_cookies
 from app.clicks.landing import Landing, from_body, from_query
+from app.clicks.linked import captured_of
 from app.clicks.redirect import allowed_target
-from app.clicks.store import Click, add_new, delete_by_ids
+from app.clicks.store import Click, Note
 from app.clicks.visitor import is_bot, is_speculative, sends_gpc, user_agent_family
 from app.config import Settings
-from app.database import Database, retried
 from app.errors import PROBLEM_JSON, Failure, Forbidden
 
 Headers = tuple[tuple[str, str], ...]
@@ -26,8 +27,6 @@ PREFLIGHT: Final[Headers] = (
     ("Access-Control-Allow-Headers", "content-type"),
     ("Access-Control-Max-Age", "86400"),
 )
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,11 @@ class Arrival:
         return self.headers.get("host", "")
 
     @property
+    def second(self) -> int:
+        """The second since 1970 in which it came in."""
+        return int(self.now.timestamp())
+
+    @property
     def own_origin(self) -> str | None:
         """The origin of this service as the caller sees it."""
         return origin_of(f"{self.scheme}://{self.host}")
@@ -61,31 +65,86 @@ class Answer:
     body: bytes = b""
 
 
+class Outcome(StrEnum):
+    """What became of a call, in one word."""
+
+    CAPTURED = "captured"
+    REPEATED = "repeated"
+    """The visitor's cookies held this click already."""
+    OLDER = "older"
+    """Recorded, but a newer click keeps the cookie."""
+    EXPIRED = "expired"
+    """The click has outlived its window."""
+    STALE = "stale"
+    """The link that handed the click over is malformed or too old."""
+    WITHDRAWN = "withdrawn"
+    WITHHELD = "withheld"
+    """Consent is required and not there yet."""
+    NO_VISIT = "no_visit"
+    """A crawler, or a browser that asks ahead."""
+    NONE = "none"
+    """There was no click id."""
+    REFUSED = "refused"
+    """A page that is none of the shop's made the browser call."""
+    LIMITED = "limited"
+    INVALID = "invalid"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a landing leads to: Set-Cookie values, a row to keep, rows to delete."""
+    """What a landing leads to: Set-Cookie values in their order, and what is to be written down before the answer."""
 
+    outcome: Outcome
     cookies: tuple[str, ...] = ()
-    record: Click | None = None
-    forget: frozenset[ClickId] = frozenset()
+    note: Note | None = None
 
 
-def capture(arrival: Arrival, settings: Settings, database: Database) -> Answer:
-    """Answer a GET or POST: check where it comes from, read it, decide, store. Storage that is away is only logged."""
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The answer to a call, what is to be kept before it goes out, and what to count."""
+
+    answer: Answer
+    note: Note | None
+    outcome: Outcome
+
+
+def capture(arrival: Arrival, settings: Settings, limited: Failure | None = None) -> Captured:
+    """Answer a GET or POST: check where it comes from, read it, decide.
+
+    `limited` is the refusal of a client that calls too often. A visitor who is on the way to another page gets there in
+    any case.
+    """
     cors: Headers = ()
     try:
         cors = cors_headers(arrival, settings.storefront_origins)
         landing = _read(arrival, settings)
         if landing.to is not None:
             allowed_target(landing.to, settings.storefront_origins, settings.linked_domains)
+    except Forbidden as failure:
+        return Captured(refusal(failure, cors), None, Outcome.REFUSED)
     except Failure as failure:
-        return refusal(failure, cors)
-    decision = decide(arrival, landing, settings)
-    carry_out(decision, database)
+        return Captured(refusal(failure, cors), None, Outcome.INVALID)
+    refused = limited or (None if may_write(arrival.headers, origin_is_ours=bool(cors)) else _stranger())
+    if refused is None:
+        decision = decide(arrival, landing, settings)
+    else:
+        decision = Decision(Outcome.LIMITED if limited else Outcome.REFUSED)
     cookies = tuple(("Set-Cookie", one) for one in decision.cookies)
-    if landing.to is None:
-        return Answer(204, (*ALWAYS, *cors, *cookies))
-    return Answer(302, (*ALWAYS, *cors, *cookies, ("Location", landing.to)))
+    if landing.to is not None:
+        answer = Answer(302, (*ALWAYS, *cors, *cookies, ("Location", landing.to)))
+    elif refused is not None:
+        answer = refusal(refused, cors)
+    else:
+        answer = Answer(204, (*ALWAYS, *cors, *cookies))
+    return Captured(answer, decision.note, decision.outcome)
+
+
+def _stranger() -> Forbidden:
+    return Forbidden(
+        "A page of another site made the browser call, or it was loaded into a frame; call from a page of the shop, and"
+        " name its origin in CAPTURE_STOREFRONT_ORIGINS if it lies on another site than this service.",
+        code="CROSS_SITE_NOT_ALLOWED",
+    )
 
 
 def preflight(arrival: Arrival, settings: Settings) -> Answer:
@@ -126,26 +185,55 @@ def _read(arrival: Arrival, settings: Settings) -> Landing:
 
 def decide(arrival: Arrival, landing: Landing, settings: Settings) -> Decision:
     """Say what a landing leads to. A refusal comes first, then what is no visit, then the last click."""
-    rule = CookieRule(settings.cookie_name, settings.cookie_domain, settings.cookie_secure, settings.cookie_httponly)
-    kept = kept_clicks(arrival.headers.get("cookie", ""), rule)
-    if landing.consent is False or (settings.honor_gpc and sends_gpc(arrival.headers)):
+    rule, header = cookie_rule(settings), arrival.headers.get("cookie", "")
+    if landing.consent is False or refuses_tracking(arrival, settings):
         named = () if landing.click_id is None else (landing.click_id,)
-        return Decision(expire_cookies(rule, arrival.host), forget=frozenset((*named, *(one.click_id for one in kept))))
-    awaits_consent = settings.consent == "required" and not landing.consent
-    if landing.click_id is None or awaits_consent or _is_no_visit(arrival.headers):
-        return Decision()
+        forget = frozenset((*named, *(one.click_id for one in kept_clicks(header, rule))))
+        note = Note(forget=forget) if forget else None
+        return Decision(Outcome.WITHDRAWN, expire_cookies(rule, arrival.host), note)
+    if landing.click_id is None:
+        return Decision(Outcome.NONE)
+    if settings.consent == "required" and not landing.consent:
+        return Decision(Outcome.WITHHELD)
+    if _is_no_visit(arrival.headers):
+        return Decision(Outcome.NO_VISIT)
+    captured_at = landing.captured_at
+    if landing.linked is not None:
+        captured_at = captured_of(landing.linked, arrival.second)
+        if captured_at is None:
+            return Decision(Outcome.STALE)
+    return _last_click(arrival, landing, landing.click_id, captured_at, settings)
+
+
+def _last_click(
+    arrival: Arrival, landing: Landing, click_id: ClickId, captured_at: int | None, settings: Settings
+) -> Decision:
+    """Set the landing's click against those in the cookies."""
+    rule, header = cookie_rule(settings), arrival.headers.get("cookie", "")
+    kept = kept_clicks(header, rule)
     verdict = last_click_wins(
-        landing.click_id,
-        landing.captured_at,
-        kept,
-        now=int(arrival.now.timestamp()),
-        window=settings.cookie_days * SECONDS_PER_DAY,
+        click_id, captured_at, kept, now=arrival.second, window=settings.cookie_days * SECONDS_PER_DAY
     )
     cookies: tuple[str, ...] = ()
     if verdict.max_age is not None:
-        cookies = set_cookies(rule, arrival.host, landing.click_id, verdict)
-    record = _click(arrival, landing, landing.click_id, verdict, settings) if verdict.recorded else None
-    return Decision(cookies, record)
+        cookies = set_cookies(rule, arrival.host, click_id, verdict)
+    if verdict.max_age and not is_settled(header, rule, click_id, arrival.second):
+        cookies = (*expire_shadows(rule, arrival.host), *cookies)
+    if not verdict.recorded:
+        return Decision(Outcome.EXPIRED, cookies)
+    again = any(one.click_id == click_id for one in kept)
+    outcome = Outcome.OLDER if verdict.max_age is None else Outcome.REPEATED if again else Outcome.CAPTURED
+    return Decision(outcome, cookies, Note(record=_click(arrival, landing, click_id, verdict, settings)))
+
+
+def cookie_rule(settings: Settings) -> CookieRule:
+    """Return the cookie as the settings have it."""
+    return CookieRule(settings.cookie_name, settings.cookie_domain, settings.cookie_secure, settings.cookie_httponly)
+
+
+def refuses_tracking(arrival: Arrival, settings: Settings) -> bool:
+    """Say whether the visitor's browser refuses for them, and the shop honours that."""
+    return settings.honor_gpc and sends_gpc(arrival.headers)
 
 
 def _is_no_visit(headers: Mapping[str, str]) -> bool:
@@ -172,24 +260,3 @@ def _landing_page(arrival: Arrival, landing: Landing, settings: Settings) -> str
     referer = arrival.headers.get("referer", "") if arrival.method == "GET" else ""
     ours = (*settings.storefront_origins, arrival.own_origin)
     return landing_url(referer) if origin_of(referer) in ours else None
-
-
-def carry_out(decision: Decision, database: Database) -> None:
-    """Write the row or delete the rows. A failure is logged and goes no further: the shop's page must not suffer."""
-    if decision.record is None and not decision.forget:
-        return
-    try:
-        _write(decision, database)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the answer with its cookies is still worth giving)
-        # Only the kind of error: a traceback or its text may quote the row.
-        event = "click_not_deleted" if decision.forget else "click_not_stored"
-        log.error(event, extra={"error": type(error).__name__})  # noqa: TRY400 (see above)
-
-
-@retried
-def _write(decision: Decision, database: Database) -> None:
-    with database.transaction() as session:
-        if decision.record is not None:
-            add_new(session, [decision.record])
-        if decision.forget:
-            delete_by_ids(session, decision.forget)

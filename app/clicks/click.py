@@ -7,7 +7,7 @@ in this module are whole seconds since 1970 (UTC), since that is what the compan
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import Final, NewType, TypeGuard
 from urllib.parse import SplitResult, urlsplit
 
 from app.impact.limits import CLICK_ID
@@ -52,34 +52,44 @@ def last_click_wins(
 ) -> Verdict:
     """Decide between the click that landed and those in the visitor's cookies; `window` is a click's life in seconds.
 
-    Another id replaces the cookie unless it was captured before the cookie's click. The same id leaves its time as it
-    was, so that renewing never lengthens a life. A time that is missing, unreadable or in the future counts as now.
+    Another id replaces the visitor's click unless it was captured before it. The same id keeps the oldest time that any
+    cookie gives it, so that renewing never lengthens a life. A time that is missing or in the future counts as now.
     """
-    captured = now if captured_at is None else min(captured_at, now)
-    current = _newest(kept, now)
-    again = current is not None and current.click_id == landed
-    if again:
-        known = [one.captured_at for one in kept if one.click_id == landed and _is_past(one.captured_at, now)]
-        captured = min((time for time in known if time is not None), default=captured)
+    arrived = now if captured_at is None else min(captured_at, now)
+    since = captured_since(landed, kept, now)
+    captured = arrived if since is None else since
+    current = visitors_click(kept, now=now, window=window)
     left = window - (now - captured)
     if left <= 0:
-        return Verdict(captured, max_age=0 if again else None, recorded=False)
-    if current is not None and not again and captured < _time(current, now):
+        ends = any(one.click_id == landed for one in kept) and (current is None or current.click_id == landed)
+        return Verdict(captured, max_age=0 if ends else None, recorded=False)
+    if current is not None and current.click_id != landed and arrived < _rank(current, now):
         return Verdict(captured, max_age=None, recorded=True)
     return Verdict(captured, max_age=left, recorded=True)
 
 
-def _newest(kept: Sequence[Kept], now: int) -> Kept | None:
-    """Of several cookies of one name the newest click counts; of equals the one that the browser sent first."""
-    return max(kept, key=lambda one: _time(one, now), default=None)
+def visitors_click(kept: Sequence[Kept], *, now: int, window: int) -> Kept | None:
+    """Return the one click that counts where a browser sends several cookies; None if there is none within its window.
+
+    The newest that has a time, not in the future, counts; those without one come last; of equals the first one sent.
+    """
+    alive = [one for one in kept if not is_past(one.captured_at, now) or now - _rank(one, now) < window]
+    return max(alive, key=lambda one: _rank(one, now), default=None)
 
 
-def _time(one: Kept, now: int) -> int:
-    return one.captured_at if one.captured_at is not None and one.captured_at <= now else now
+def captured_since(click_id: ClickId, kept: Sequence[Kept], now: int) -> int | None:
+    """Return the oldest time, not in the future, that the visitor's cookies give a click; None if they give none."""
+    times = (one.captured_at for one in kept if one.click_id == click_id)
+    return min((time for time in times if is_past(time, now)), default=None)
 
 
-def _is_past(time: int | None, now: int) -> bool:
+def is_past(time: int | None, now: int) -> TypeGuard[int]:
+    """Say whether there is a time, and it has come."""
     return time is not None and time <= now
+
+
+def _rank(one: Kept, now: int) -> int:
+    return one.captured_at if is_past(one.captured_at, now) else -1
 
 
 def landing_url(text: str) -> str | None:

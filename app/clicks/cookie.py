@@ -13,7 +13,10 @@ from typing import Final
 
 from publicsuffixlist import PublicSuffixList
 
-from app.clicks.click import ClickId, Kept, Verdict, click_id_of
+from app.clicks.click import ClickId, Kept, Verdict, click_id_of, is_past
+
+MAX_DOMAINS: Final = 8
+"""Domains that are cleared for one host: proxies limit an answer's headers, and no shop lies deeper."""
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+")
 _EPOCH_SECONDS: Final = re.compile(r"[0-9]{1,12}")
@@ -58,23 +61,40 @@ def _epoch(value: str) -> int | None:
     return int(value) if _EPOCH_SECONDS.fullmatch(value) else None
 
 
-def set_cookies(rule: CookieRule, host: str, click_id: ClickId, verdict: Verdict) -> tuple[str, str]:
-    """Return the two Set-Cookie values that keep a click as long as `verdict` grants it."""
+def is_settled(header: str, rule: CookieRule, click_id: ClickId, now: int) -> bool:
+    """Say whether a Cookie header holds this click alone, once and with a time that has come, or no click at all."""
+    ids, times = _values(header, rule.name), _values(header, rule.companion)
+    return ids in ([], [click_id]) and len(times) <= len(ids) and all(is_past(_epoch(time), now) for time in times)
+
+
+def set_cookies(rule: CookieRule, host: str, click_id: ClickId, verdict: Verdict) -> tuple[str, ...]:
+    """Return the Set-Cookie values that keep a click as long as `verdict` grants it."""
     if not verdict.max_age:
         return expire_cookies(rule, host)
-    attributes = f"Max-Age={verdict.max_age}; {_attributes(rule, host)}"
+    attributes = f"Max-Age={verdict.max_age}; {_attributes(rule, _target(rule, host))}"
     return f"{rule.name}={click_id}; {attributes}", f"{rule.companion}={verdict.captured_at}; {attributes}"
 
 
-def expire_cookies(rule: CookieRule, host: str) -> tuple[str, str]:
-    """Return the two Set-Cookie values that make the browser forget the click."""
-    attributes = f"Max-Age=0; {_attributes(rule, host)}"
+def expire_cookies(rule: CookieRule, host: str) -> tuple[str, ...]:
+    """Return the Set-Cookie values that make the browser forget every click that it would send to `host`."""
+    return (*_expire(rule, _target(rule, host)), *expire_shadows(rule, host))
+
+
+def expire_shadows(rule: CookieRule, host: str) -> tuple[str, ...]:
+    """Return the Set-Cookie values that remove what could stand beside the cookie that `set_cookies` sets.
+
+    A browser keeps host-only cookies and those of each domain apart, and sends them all.
+    """
+    target = _target(rule, host)
+    return tuple(one for domain in _domains(rule, host) if domain != target for one in _expire(rule, domain))
+
+
+def _expire(rule: CookieRule, domain: str | None) -> tuple[str, str]:
+    attributes = f"Max-Age=0; {_attributes(rule, domain)}"
     return f"{rule.name}=; {attributes}", f"{rule.companion}=; {attributes}"
 
 
-def _attributes(rule: CookieRule, host: str) -> str:
-    # A browser drops a `__Host-` cookie that names a domain (RFC 6265bis).
-    domain = None if rule.name.lower().startswith("__host-") else cookie_domain(rule.domain, host)
+def _attributes(rule: CookieRule, domain: str | None) -> str:
     parts = [
         "Path=/",
         f"Domain={domain}" if domain else "",
@@ -85,19 +105,50 @@ def _attributes(rule: CookieRule, host: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def _target(rule: CookieRule, host: str) -> str | None:
+    return None if _is_host_prefixed(rule) else cookie_domain(rule.domain, host)
+
+
+def _is_host_prefixed(rule: CookieRule) -> bool:
+    """Say whether a browser refuses this cookie with a domain (RFC 6265bis)."""
+    return rule.name.lower().startswith("__host-")
+
+
+def _domains(rule: CookieRule, host: str) -> list[str | None]:
+    """Return the Domain attributes that a cookie seen at `host` can have: none, the host, and each one above it."""
+    name = host_name(host)
+    top = None if name is None or _is_host_prefixed(rule) else registrable_domain(name)
+    if name is None or top is None:
+        return [None]
+    labels = name.removesuffix(top).split(".")[:-1]
+    return [None, *(".".join((*labels[number:], top)) for number in range(len(labels) + 1))][:MAX_DOMAINS]
+
+
 def cookie_domain(setting: Sequence[str], host: str) -> str | None:
     """Return the Domain attribute for a request to `host` (a Host header, with or without port); None = host-only.
 
     `auto` takes the registrable domain by the public suffix list; listed domains give the longest one that the host
     equals or is below. An IP address, a single label and a public suffix have no domain to share.
     """
-    name = host.lower().rpartition(":")[0] if re.search(r":[0-9]*$", host) else host.lower()
-    if not _HOST.fullmatch(name) or name.rpartition(".")[2].isdigit():
+    name = host_name(host)
+    if name is None:
         return None
     if tuple(setting) == ("auto",):
         return registrable_domain(name)
     fitting = [one for one in setting if name == one or name.endswith(f".{one}")]
     return max(fitting, key=len, default=None) if tuple(setting) != ("host",) else None
+
+
+def host_name(host: str) -> str | None:
+    """Return the name in a Host header, in lower case and without the port; None for addresses and single labels."""
+    name = host.lower().rpartition(":")[0] if re.search(r":[0-9]*$", host) else host.lower()
+    return name if _HOST.fullmatch(name) and not name.rpartition(".")[2].isdigit() else None
+
+
+def is_same_site(host: str, other: str) -> bool:
+    """Say whether a Host header and a host name lie on one registrable domain, where a cookie needs no hand-over."""
+    name = host_name(host)
+    return name is not None and (name == other or registrable_domain(name) == (registrable_domain(other) or ""))
 
 
 @lru_cache(maxsize=1_024)

@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from app.clicks.click import ClickId, click_id_of
+from app.clicks.linked import CLICK, LINKED
 from app.errors import MalformedRequest, TooLarge, WrongMediaType
 
 MAX_BODY: Final = 16 * 1_024
@@ -25,7 +26,10 @@ _TIME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """A visitor's arrival as the shop reports it; None is what it did not say. `captured_at` is an epoch second."""
+    """A visitor's arrival as the shop reports it; None is what it did not say.
+
+    `captured_at` is an epoch second; `linked` is there, right or wrong, when another domain handed the click over.
+    """
 
     click_id: ClickId | None = None
     url: str | None = None
@@ -33,6 +37,7 @@ class Landing:
     captured_at: int | None = None
     consent: bool | None = None
     to: str | None = None
+    linked: str | None = None
 
 
 def from_query(query: bytes, parameters: Sequence[str]) -> Landing:
@@ -41,12 +46,15 @@ def from_query(query: bytes, parameters: Sequence[str]) -> Landing:
     consent = given.get("consent")
     if consent is not None and consent not in _CONSENT:
         raise MalformedRequest("`consent` must be granted or denied.")
+    # Whatever this shop's own links are called, a hand-over has one name for both sides.
+    names = (CLICK, *parameters) if LINKED in given else parameters
     return Landing(
-        click_id=_click_id(given, parameters),
+        click_id=_click_id(given, names),
         url=given.get("url"),
         referrer=given.get("referrer"),
         consent=None if consent is None else _CONSENT[consent],
         to=given.get("to"),
+        linked=given.get(LINKED),
     )
 
 
@@ -74,13 +82,14 @@ def from_body(content_type: str | None, body: bytes, parameters: Sequence[str]) 
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body must not be longer than {MAX_BODY} bytes.")
     given = _json_object(body) if body else {}
-    texts = {name: _text(given, name) for name in ("im_ref", *parameters, "url", "referrer") if name in given}
+    texts = {name: _text(given, name) for name in (CLICK, *parameters, "url", "referrer") if name in given}
     return Landing(
-        click_id=_click_id(texts, ("im_ref", *parameters)),
+        click_id=_click_id(texts, (CLICK, *parameters)),
         url=texts.get("url"),
         referrer=texts.get("referrer"),
         captured_at=_captured_at(given["captured_at"]) if "captured_at" in given else None,
         consent=_consent(given),
+        linked=_linked(given),
     )
 
 
@@ -103,6 +112,12 @@ def _text(given: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise MalformedRequest(f"`{name}` must be a text.")
     return value
+
+
+def _linked(given: dict[str, Any]) -> str | None:
+    """Return what cannot be a hand-over as one that is malformed, since a wrong one is no error."""
+    linked = given.get(LINKED, "")
+    return (linked if isinstance(linked, str) else "") if LINKED in given else None
 
 
 def _consent(given: dict[str, Any]) -> bool | None:

@@ -1,4 +1,4 @@
-"""Where `/capture` may send a visitor on to: the shop's own pages, and nowhere else."""
+"""Where `/capture` and `/handoff` may send a visitor on to: the shop's own pages, and nowhere else."""
 
 import re
 from collections.abc import Collection
@@ -32,7 +32,15 @@ def allowed_target(target: str, origins: Collection[str], linked: Collection[str
     return target
 
 
+def linked_host(target: str, linked: Collection[str]) -> str | None:
+    """Return the host of an allowed target if it is a linked domain, else None."""
+    parsed = _TARGET.fullmatch(target)
+    return parsed["host"] if parsed and not parsed["port"] and _is_linked(parsed["host"], linked) else None
+
+
 def _is_ours(host: str, port: str, origins: Collection[str], linked: Collection[str]) -> bool:
-    if f"https://{host}{port}" in origins:
-        return True
-    return not port and any(host.endswith(one[1:]) if one.startswith("*.") else host == one for one in linked)
+    return f"https://{host}{port}" in origins or (not port and _is_linked(host, linked))
+
+
+def _is_linked(host: str, linked: Collection[str]) -> bool:
+    return any(host.endswith(one[1:]) if one.startswith("*.") else host == one for one in linked)

@@ -1,10 +1,13 @@
 """The clicks that were captured: one row per click id, and nothing in it that tells who the visitor was."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Final
 
-from sqlalchemy import delete
+from sqlalchemy import BigInteger, delete, select, update
 from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
@@ -25,7 +28,25 @@ class Click(SQLModel, table=True):
     source: str = Field(max_length=16)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a landing asks to be written down: a click to keep, or clicks to forget."""
+
+    record: Click | None = None
+    forget: frozenset[ClickId] = frozenset()
+
+
+class SpoolSegment(SQLModel, table=True):
+    """How many bytes of a segment of a spool are in the database; the row goes when the segment has been emptied."""
+
+    __tablename__ = "spool_segment"
+
+    name: str = Field(primary_key=True, max_length=64)
+    replayed: int = Field(sa_type=BigInteger)
+
+
 CLICK: Final = Click.__table__  # type: ignore[attr-defined]
+SEGMENT: Final = SpoolSegment.__table__  # type: ignore[attr-defined]
 
 
 def add_new(session: Session, clicks: Collection[Click]) -> None:
@@ -41,3 +62,50 @@ def add_new(session: Session, clicks: Collection[Click]) -> None:
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
     """Delete the rows of these clicks, as far as there are any."""
     session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(sorted(click_ids))))
+
+
+def write(session: Session, note: Note) -> None:
+    """Do what a note asks for. Doing it twice changes nothing."""
+    write_all(session, [note])
+
+
+def write_all(session: Session, notes: Sequence[Note]) -> None:
+    """Do what the notes ask for, in their order; neighbours of one kind go together."""
+    for records, run in groupby(notes, key=lambda note: note.record is not None):
+        if records:
+            add_new(session, [note.record for note in run if note.record is not None])
+        else:
+            delete_by_ids(session, {click_id for note in run for click_id in note.forget})
+
+
+def note_to_json(note: Note) -> bytes:
+    """Return the note as one line of JSON."""
+    record = None if note.record is None else note.record.model_dump(mode="json")
+    return json.dumps({"record": record, "forget": sorted(note.forget)}, separators=(",", ":")).encode("ascii")
+
+
+def note_from_json(text: bytes) -> Note:
+    """Return the note that `note_to_json` wrote. Raises ValueError for anything else."""
+    try:
+        read = json.loads(text)
+        record, forget = read["record"], frozenset(ClickId(str(one)) for one in read["forget"])
+        return Note(None if record is None else Click.model_validate(record), forget)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError("this is not a note") from exc
+
+
+def claim_segment(session: Session, name: str) -> int:
+    """Return how many bytes of a segment are in the database; whoever asks too waits for this transaction."""
+    session.connection().execute(insert_new(session, SEGMENT), {"name": name, "replayed": 0})
+    asked = select(SEGMENT.c.replayed).where(SEGMENT.c.name == name).with_for_update()
+    return int(session.connection().execute(asked).scalar_one())
+
+
+def reach_in_segment(session: Session, name: str, replayed: int) -> None:
+    """Note how many bytes of a segment are in the database."""
+    session.connection().execute(update(SEGMENT).where(SEGMENT.c.name == name).values(replayed=replayed))
+
+
+def forget_segment(session: Session, name: str) -> None:
+    """Forget a segment that is empty."""
+    session.connection().execute(delete(SEGMENT).where(SEGMENT.c.name == name))

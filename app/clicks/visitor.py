@@ -46,7 +46,7 @@ def _bots() -> re.Pattern[str]:
 
 
 def warm_up() -> None:
-    """Read the two lists now, which takes a few tenths of a second that the first visitor need not wait for."""
+    """Read the two lists now, which takes a few tenths of a second."""
     is_bot("")
     user_agent_family("")
 

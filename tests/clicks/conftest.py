@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from sqlmodel import SQLModel
 
 from app.clicks.routes import router
+from app.clicks.store import Note
 from app.database import Database
 from app.errors import PROBLEM_JSON, Failure
 from tests.clicks.shop import Shop, Visitor, settings_with
@@ -27,8 +28,14 @@ def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     app.include_router(router)
     app.add_exception_handler(Failure, _problem)
     app.state.settings = settings_with()
-    app.state.database = database
-    yield Shop(app.state.settings, database, Visitor(app))
+    shop = Shop(app.state.settings, database, Visitor(app))
+
+    async def keep(note: Note) -> None:
+        shop.keep(note)
+
+    app.state.keep = keep
+    app.state.rate_limit = None
+    yield shop
     database.close()
 
 
@@ -38,11 +45,3 @@ def shop(whole_shop: Shop) -> Iterator[Shop]:
     yield whole_shop
     whole_shop.forget_all()
     whole_shop.client.cookies.clear()
-
-
-@pytest.fixture
-def broken_shop(tmp_path_factory: pytest.TempPathFactory, whole_shop: Shop) -> Iterator[Shop]:
-    """The service with a database that has no table for clicks, so that every statement fails."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('broken')}/empty.db")
-    yield Shop(whole_shop.settings, database, whole_shop.client)
-    database.close()

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
-from app.clicks.capture import Answer, Arrival, capture
-from app.clicks.store import Click
+from app.clicks.capture import Answer, Arrival, Captured, capture
+from app.clicks.store import Click, Note, write
 from app.config import Settings
 from app.database import Database
 
@@ -79,6 +79,9 @@ class Visitor:
     def options(self, path: str, **details: Any) -> httpx.Response:
         return asyncio.run(self._send("OPTIONS", path, details))
 
+    def request(self, method: str, path: str, **details: Any) -> httpx.Response:
+        return asyncio.run(self._send(method, path, details))
+
     async def _send(self, method: str, path: str, details: Mapping[str, Any]) -> httpx.Response:
         base = f"https://{HOST}"
         async with httpx.AsyncClient(transport=self.transport, base_url=base, cookies=self.cookies) as client:
@@ -96,9 +99,21 @@ class Shop:
     client: Visitor
 
     def capture(self, arrived: Arrival, now: datetime = NOW, **changed: Any) -> Answer:
-        """Run the verb, with some settings changed."""
+        """Run the verb, with some settings changed; what it asks for is kept."""
+        return self.captured(arrived, now, **changed).answer
+
+    def captured(self, arrived: Arrival, now: datetime = NOW, **changed: Any) -> Captured:
+        """Do the same, and tell what became of it."""
         settings = self.settings.model_copy(update=changed)
-        return capture(replace(arrived, now=now), settings, self.database)
+        done = capture(replace(arrived, now=now), settings)
+        if done.note is not None:
+            self.keep(done.note)
+        return done
+
+    def keep(self, note: Note) -> None:
+        """Write a note down at once."""
+        with self.database.transaction() as session:
+            write(session, note)
 
     def rows(self) -> list[Click]:
         """Return every click on record."""

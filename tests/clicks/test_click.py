@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clicks.click import ClickId, Kept, Verdict, click_id_of, landing_url, last_click_wins, origin_of
+from app.clicks.click import (
+    ClickId,
+    Kept,
+    Verdict,
+    click_id_of,
+    landing_url,
+    last_click_wins,
+    origin_of,
+    visitors_click,
+)
 
 A, B = ClickId("click-a"), ClickId("click-b")
 NOW, WINDOW = 1_800_000_000, 30 * 86_400
@@ -42,7 +51,9 @@ VERDICTS = [
     ("a future report is now", NOW + 10**12, [], Verdict(NOW, WINDOW, recorded=True)),
     ("a late report has less life left", NOW - 60, [], Verdict(NOW - 60, WINDOW - 60, recorded=True)),
     ("an older click leaves a newer one", NOW - 60, [Kept(B, NOW - 59)], Verdict(NOW - 60, None, recorded=True)),
-    ("and one whose time is unknown", NOW - 60, [Kept(B, None)], Verdict(NOW - 60, None, recorded=True)),
+    ("but replaces one without a time", NOW - 60, [Kept(B, None)], Verdict(NOW - 60, WINDOW - 60, recorded=True)),
+    ("or with one to come", NOW - 60, [Kept(B, NOW + 9)], Verdict(NOW - 60, WINDOW - 60, recorded=True)),
+    ("or one past its life", NOW - 60, [Kept(B, NOW - WINDOW)], Verdict(NOW - 60, WINDOW - 60, recorded=True)),
     ("a newer one replaces it", NOW - 60, [Kept(B, NOW - 61)], Verdict(NOW - 60, WINDOW - 60, recorded=True)),
     ("at the window's end it is over", NOW - WINDOW, [], Verdict(NOW - WINDOW, None, recorded=False)),
     ("a second before it is not", NOW - WINDOW + 1, [], Verdict(NOW - WINDOW + 1, 1, recorded=True)),
@@ -54,7 +65,10 @@ VERDICTS = [
         Verdict(NOW - 5, WINDOW - 5, True),
     ),
     ("of one id the oldest time", None, [Kept(A, NOW - 5), Kept(A, NOW - 8)], Verdict(NOW - 8, WINDOW - 8, True)),
-    ("an id under a newer one returns", None, [Kept(A, NOW - 9), Kept(B, NOW - 3)], Verdict(NOW, WINDOW, True)),
+    ("an id under a newer one returns", None, [Kept(A, NOW - 9), Kept(B, NOW - 3)], Verdict(NOW - 9, WINDOW - 9, True)),
+    ("but not by an old report", NOW - 5, [Kept(A, NOW - 9), Kept(B, NOW - 3)], Verdict(NOW - 9, None, True)),
+    ("nor when it is past its life", None, [Kept(A, NOW - WINDOW), Kept(B, NOW)], Verdict(NOW - WINDOW, None, False)),
+    ("one old time is enough", None, [Kept(A, NOW - WINDOW), Kept(A, NOW)], Verdict(NOW - WINDOW, 0, False)),
 ]
 
 
@@ -64,6 +78,27 @@ VERDICTS = [
 def test_last_click_wins(captured: int | None, kept: list[Kept], verdict: Verdict) -> None:
     """The shop's partners are credited by the last click, within the referral window."""
     assert last_click_wins(A, captured, kept, now=NOW, window=WINDOW) == verdict
+
+
+@pytest.mark.parametrize(
+    ("kept", "counts"),
+    [
+        ([], None),
+        ([Kept(A, NOW)], Kept(A, NOW)),
+        ([Kept(A, NOW - 5), Kept(B, NOW - 4)], Kept(B, NOW - 4)),
+        ([Kept(A, NOW - 4), Kept(B, NOW - 5)], Kept(A, NOW - 4)),
+        ([Kept(A, NOW - 5), Kept(B, NOW - 5)], Kept(A, NOW - 5)),
+        ([Kept(A, None), Kept(B, NOW - WINDOW + 1)], Kept(B, NOW - WINDOW + 1)),
+        ([Kept(A, NOW + 1), Kept(B, NOW - 5)], Kept(B, NOW - 5)),
+        ([Kept(A, None), Kept(B, None)], Kept(A, None)),
+        ([Kept(A, NOW + 1), Kept(B, None)], Kept(A, NOW + 1)),
+        ([Kept(A, NOW - WINDOW)], None),
+        ([Kept(A, NOW - WINDOW), Kept(B, None)], Kept(B, None)),
+    ],
+)
+def test_one_of_several_cookies_counts(kept: list[Kept], counts: Kept | None) -> None:
+    """The newest time that has come, then those without one, then the first sent; none beyond its window."""
+    assert visitors_click(kept, now=NOW, window=WINDOW) == counts
 
 
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.integers(0, WINDOW // 2)), min_size=1, max_size=12))

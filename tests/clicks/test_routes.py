@@ -282,9 +282,10 @@ def test_the_description_names_every_answer(shop: Shop) -> None:
         "referrer",
         "consent",
         "to",
+        "im_linked",
     ]
-    assert set(path["get"]["responses"]) == {"204", "302", "400", "403"}
-    assert set(path["post"]["responses"]) == {"204", "400", "403", "413", "415"}
+    assert set(path["get"]["responses"]) == {"204", "302", "400", "403", "429"}
+    assert set(path["post"]["responses"]) == {"204", "400", "403", "413", "415", "429"}
     assert set(path["options"]["responses"]) == {"204", "403"}
     assert set(path["post"]["requestBody"]["content"]) == {"application/json", "text/plain"}
     for operation in path.values():

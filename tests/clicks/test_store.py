@@ -1,11 +1,14 @@
 """One row per click id, on a real database."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import inspect
 
 from app.clicks.click import ClickId
-from app.clicks.store import Click, add_new, delete_by_ids
+from app.clicks.store import Click, Note, add_new, delete_by_ids, note_from_json, note_to_json, write_all
 from tests.clicks.shop import ID, NOW, OTHER, Shop
 
 
@@ -51,3 +54,56 @@ def test_there_is_no_room_for_personal_data(shop: Shop) -> None:
         "user_agent_family",
         "source",
     ]
+
+
+def test_notes_take_effect_in_their_order(shop: Shop) -> None:
+    """In one transaction as one by one: what came last about a click counts, and the first capture of it stays."""
+    forget_id, forget_both = (
+        Note(forget=frozenset({ClickId(ID)})),
+        Note(forget=frozenset({ClickId(ID), ClickId(OTHER)})),
+    )
+    with shop.database.transaction() as session:
+        write_all(session, [Note(click(ID, 1)), Note(click(OTHER, 2)), forget_id, Note(click(OTHER, 3)), forget_id])
+    assert (shop.row().click_id, shop.row().captured_at) == (OTHER, NOW + timedelta(seconds=2))
+    with shop.database.transaction() as session:
+        write_all(session, [forget_both, Note(click(ID, 4)), Note(click(ID, 5)), Note()])
+    assert (shop.row().click_id, shop.row().captured_at) == (ID, NOW + timedelta(seconds=4))
+
+
+OPTIONAL = st.none() | st.text()
+
+
+@given(
+    st.text(min_size=1, max_size=64),
+    st.datetimes(timezones=st.just(UTC)),
+    st.text(max_size=16),
+    OPTIONAL,
+    OPTIONAL,
+    OPTIONAL,
+)
+def test_a_note_comes_out_of_the_spool_as_it_went_in(
+    click_id: str, at: datetime, source: str, url: str | None, origin: str | None, family: str | None
+) -> None:
+    """Every field of a click, and the clicks of a withdrawal, on one line of plain ASCII."""
+    kept = Click(
+        click_id=click_id,
+        captured_at=at,
+        landing_url=url,
+        referrer_origin=origin,
+        user_agent_family=family,
+        source=source,
+    )
+    for note in (Note(kept), Note(forget=frozenset({ClickId(click_id), ClickId(ID)}))):
+        line = note_to_json(note)
+        assert line.isascii()
+        assert b"\n" not in line
+        read = note_from_json(line)
+        assert read.forget == note.forget
+        assert (read.record and read.record.model_dump()) == (note.record and note.record.model_dump())
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"1", b'{"record":{"click_id":1},"forget":[]}', b'{"record":1}'])
+def test_what_is_no_note_is_told(text: bytes) -> None:
+    """A line that something else wrote is not half understood."""
+    with pytest.raises(ValueError, match="not a note"):
+        note_from_json(text)

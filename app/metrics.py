@@ -1,0 +1,59 @@
+"""Numbers for Prometheus. Their labels come from short fixed lists: none names a visitor, a click, a host or a path."""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+FATES: Final = ("stored", "spooled", "replayed", "refused", "lost")
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a time of creation beside every counter, which nobody asks for
+_registry: Final = CollectorRegistry()
+ProcessCollector(registry=_registry)
+_requests = Counter("capture_requests", "HTTP requests answered.", ("route", "status"), registry=_registry)
+_landings = Counter("capture_landings", "What became of calls of /capture.", ("outcome",), registry=_registry)
+_notes = Counter(
+    "capture_notes",
+    "Clicks to record or to forget: stored at once, spooled while the database was away, replayed from the spool,"
+    " refused by the database for their content, lost since neither could take them.",
+    ("fate",),
+    registry=_registry,
+)
+_waiting = Gauge(
+    "capture_spool_notes", "Notes that wait in the spool, as far as this process holds them.", registry=_registry
+)
+_bytes = Gauge("capture_spool_bytes", "Bytes of the spool, of all processes.", registry=_registry)
+_limit = Gauge("capture_spool_limit_bytes", "Bytes that the spool may have.", registry=_registry)
+for _fate in FATES:  # so that a rate can be told from the first loss on
+    _notes.labels(_fate)
+
+
+def count_request(route: str, status: int) -> None:
+    """Count a request by its route's template; `route` is empty where none matched."""
+    _requests.labels(route, str(status)).inc()
+
+
+def count_landing(outcome: str) -> None:
+    """Count a call of /capture; `outcome` is one of a few fixed words."""
+    _landings.labels(outcome).inc()
+
+
+def count_notes(fate: str, number: int = 1) -> None:
+    """Count what became of notes; `fate` is one of FATES."""
+    _notes.labels(fate).inc(number)
+
+
+def exposition(*, notes: int, size: int, limit: int) -> bytes:
+    """Return all numbers in Prometheus' text format, with the state of the spool as it is given."""
+    _waiting.set(notes)
+    _bytes.set(size)
+    _limit.set(limit)
+    return generate_latest(_registry)
