@@ -3,60 +3,20 @@
 import http.client
 import json
 import multiprocessing
-import os
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime
 from multiprocessing.pool import Pool
 
 from app.security import new_key
-from tests.servers import free_port
-
-START_SECONDS = 30
+from bench.service import serving
 
 
 def rounds(url: str, posts: int, connections: int, count: int) -> list[float]:
     """Return the orders per second of each round."""
     key, stored = new_key()
-    port = free_port()
-    service = _serve(url, port, stored)
-    try:
-        _wait(port)
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return [_round(pool, port, key, number, posts, connections) for number in range(count)]
-    finally:
-        service.terminate()
-        service.wait(30)
-
-
-def _serve(url: str, port: int, stored: str) -> subprocess.Popen[bytes]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CAPTURE_")}
-    environment = inherited | {
-        "CAPTURE_DATABASE_URL": url,
-        "CAPTURE_CAMPAIGN_ID": "1000",
-        "CAPTURE_ACTION_TRACKER_ID": "4321",
-        "CAPTURE_ORDER_KEYS": stored,
-    }
-    command = [sys.executable, "-m", "app.cli"]
-    subprocess.run([*command, "migrate"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    return subprocess.Popen(
-        [*command, "serve", "--no-worker", "--port", str(port)], env=environment, stderr=subprocess.DEVNULL
-    )
-
-
-def _wait(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz/orders")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError("the service did not start")
+    with serving(url, CAPTURE_ORDER_KEYS=stored) as port, multiprocessing.get_context("spawn").Pool(1) as pool:
+        return [_round(pool, port, key, number, posts, connections) for number in range(count)]
 
 
 def _round(pool: Pool, port: int, key: str, number: int, posts: int, connections: int) -> float:
