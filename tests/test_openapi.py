@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import BaseSchema
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.config import Settings
 from app.database import Database
@@ -96,7 +96,10 @@ def test_every_call_is_answered_as_described(schema: BaseSchema, path: str, meth
     @given(schema[path][method].as_strategy(generation_mode=mode))
     @BOUNDED
     def call(case: Case[Any]) -> None:
-        case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+        # The client writes a blank as a plus, and a plus is a plus to us: it may stand in a click id.
+        becomes_right = path == "/capture" and any(" " in str(value) for value in case.query.values())
+        also = [negative_data_rejection] if becomes_right else []
+        case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance, *also])
 
     call()
 
