@@ -119,6 +119,17 @@ def test_withdrawing_reaches_a_cookie_that_no_script_can_see(site: Site, context
     until(page, lambda: context.cookies() == [], "a cookie is left")
 
 
+def test_withdrawing_needs_no_server_for_the_cookie(site: Site, context: BrowserContext, page: Page) -> None:
+    """With the service away the cookie goes all the same."""
+    site.add("www.shop.example/", script())
+    page.goto(f"{SHOP}/?im_ref={ID}")
+    renewed(page, context)
+    site.is_down = True
+    consent(page, False)
+    page.wait_for_load_state("networkidle")
+    assert context.cookies() == []
+
+
 def test_a_visitor_may_change_his_mind(site: Site, context: BrowserContext, page: Page) -> None:
     """Refused and then allowed on the landing page: the click is kept."""
     site.add("www.shop.example/", script())

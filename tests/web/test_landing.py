@@ -145,11 +145,14 @@ def test_the_server_is_told_once(site: Site, context: BrowserContext, page: Page
 
 def test_a_script_that_is_there_twice_works_once(site: Site, context: BrowserContext, page: Page) -> None:
     """A template and a tag manager may both have put it in."""
-    site.add("www.shop.example/", script() + script())
+    site.add("www.shop.example/", '<a href="https://www.shop.test/">x</a>' + script() + script())
     page.goto(f"{SHOP}/?im_ref={ID}")
     renewed(page, context)
     page.wait_for_load_state("networkidle")
     assert len(site.posts()) == 1
+    page.evaluate("addEventListener('click', (event) => { window.used = event.target.href; event.preventDefault() })")
+    page.locator("a").click()
+    assert page.evaluate("used").count("im_ref=") == 1
 
 
 def test_a_server_that_was_away_is_told_on_the_next_page_once(site: Site, context: BrowserContext, page: Page) -> None:

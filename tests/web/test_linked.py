@@ -41,6 +41,14 @@ WAYS = {
         f'<form action="{TO}"><button id="way" formmethod="post">x</button></form>',
         "click",
     ),
+    "button with GET in a form with POST": (
+        f'<form action="{TO}" method="post"><button id="way" formmethod="get">x</button></form>',
+        "click",
+    ),
+    "link of a page that keeps its clicks to itself": (
+        f'<p onclick="event.stopPropagation()"><a id="way" href="{TO}">x</a></p>',
+        "click",
+    ),
     "submit()": (
         f'<form id="way" action="{TO}" method="post"><input name="submit_" value="1"></form>',
         "this.submit()",
@@ -150,7 +158,7 @@ def test_a_link_has_the_click_only_while_it_is_used(site: Site, context: Browser
     assert page.locator("#way").get_attribute("href") == TO
     issued = [int(re.findall(r"im_linked=[0-9]+\.([0-9]+)$", address)[0]) for address in used]
     assert issued[0] < issued[1]
-    assert abs(issued[1] - time.time()) < 5
+    assert abs(issued[1] - time.time()) < 30
 
 
 def test_a_menu_on_a_link_offers_the_click(site: Site, context: BrowserContext, page: Page) -> None:
@@ -217,7 +225,7 @@ def test_a_click_goes_where_the_list_says(site: Site, context: BrowserContext, p
 
 @pytest.mark.parametrize(
     ("age", "mark", "counts"),
-    [(115, "", True), (125, "", False), (-125, "", False), (290, ".s", True), (310, ".s", False), (-310, ".s", False)],
+    [(90, "", True), (125, "", False), (-150, "", False), (270, ".s", True), (305, ".s", False), (-330, ".s", False)],
 )
 def test_a_copied_link_stops_working(
     site: Site, context: BrowserContext, page: Page, age: int, mark: str, counts: bool
@@ -240,14 +248,16 @@ def test_a_malformed_hand_over_is_no_click(site: Site, context: BrowserContext, 
     assert value(context, "shop.test") == (None if linked else ID)
 
 
-def test_a_handed_over_click_keeps_its_age(site: Site, context: BrowserContext, page: Page) -> None:
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_handed_over_click_keeps_its_age(site: Site, context: BrowserContext, page: Page, is_down: bool) -> None:
     """The cookie on the second domain ends when the first one ends; one beyond the window is not taken."""
+    site.is_down = is_down
     site.add("www.shop.test/", script("shop.test"))
     now = int(time.time())
     captured = now - 10 * DAY
     page.goto(f"{LINKED}/?im_ref={ID}&im_linked={captured}.{now}")
-    renewed(page, context, "shop.test")
-    assert value(context, "shop.test", "im_ref_at") == str(captured)
+    page.wait_for_load_state("networkidle")
+    assert int(value(context, "shop.test", "im_ref_at") or "") == captured
     assert cookie(context, "shop.test")["expires"] == pytest.approx(captured + 30 * DAY, abs=20)
     context.clear_cookies()
     page.goto(f"{LINKED}/?im_ref=old&im_linked={now - 31 * DAY}.{now}")
