@@ -33,7 +33,8 @@ from tests.support import NOW, ORDER_KEY, bearer, body
 ROOT = Path(__file__).parent.parent.parent
 LANDINGS, BROWSERS = 1_000, 8
 WITHDRAWS = 10  # every so many-th visitor withdraws consent right after landing
-BOUND = 3.0  # seconds that nothing may take here, also on a busy machine; usual are thousandths
+BOUND = 30.0  # seconds; thousandths are usual, but the machine may be busy, and what hangs here hangs for ever
+TLS = httpx.create_ssl_context()  # made once, since making it takes longer than a call
 
 
 @dataclass
@@ -247,13 +248,13 @@ def test_captures_and_probes_answer_while_orders_hold_every_thread(mortal: Postg
 def post(served: Served, number: int) -> int:
     """Post an order and return the status of the answer, however long it takes."""
     sent = body(f"A-{number}")
-    return httpx.post(f"{served.base}/orders", json=sent, headers=bearer(ORDER_KEY), timeout=60).status_code
+    return httpx.post(f"{served.base}/orders", json=sent, headers=bearer(ORDER_KEY), timeout=60, verify=TLS).status_code
 
 
 def timed(served: Served, path: str) -> httpx.Response:
     """Call the service, which must answer within the bound."""
     began = time.monotonic()
-    answer = httpx.get(f"{served.base}{path}", timeout=60)
+    answer = httpx.get(f"{served.base}{path}", timeout=60, verify=TLS)
     assert time.monotonic() - began < BOUND, path
     return answer
 

@@ -163,8 +163,8 @@ def test_a_service_that_is_away_costs_the_shop_nothing(server: str, tmp_path: Pa
         page = ask(proxy.port, "/")
         assert (answer.status, answer.cookies) == (502, [])
         assert (page.status, page.body) == (200, PAGE)
-        assert answer.seconds < 5
-        assert page.seconds < 5
+        assert answer.seconds < 20
+        assert page.seconds < 20
         assert "SecretClickId" not in proxy.logged()
 
 
@@ -174,7 +174,7 @@ def test_a_frozen_service_costs_the_shop_nothing(proxy: Proxy, running_service: 
         answer = ask(proxy.port, "/aff/capture?im_ref=SecretClickId", user_agent=BROWSER)
         page = ask(proxy.port, "/")
     assert (answer.status, page.body) == (504, PAGE)
-    assert 2 < answer.seconds < 15
-    assert page.seconds < 5
+    assert 2 < answer.seconds < 30
+    assert page.seconds < 20
     assert "SecretClickId" not in proxy.logged()
     assert ask(proxy.port, "/aff/capture?im_ref=thawed", user_agent=BROWSER).kept() == "thawed"
