@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import inspect
 
-from app.clicks.click import ClickId
+from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.store import Click, Note, add_new, delete_by_ids, note_from_json, note_to_json, write_all
+from app.clicks.visitor import MAX_FAMILY
 from tests.clicks.shop import ID, NOW, OTHER, Shop
 
 
@@ -70,16 +71,13 @@ def test_notes_take_effect_in_their_order(shop: Shop) -> None:
     assert (shop.row().click_id, shop.row().captured_at) == (ID, NOW + timedelta(seconds=4))
 
 
-OPTIONAL = st.none() | st.text()
-
-
 @given(
     st.text(min_size=1, max_size=64),
     st.datetimes(timezones=st.just(UTC)),
     st.text(max_size=16),
-    OPTIONAL,
-    OPTIONAL,
-    OPTIONAL,
+    st.none() | st.text(max_size=MAX_LANDING_URL),
+    st.none() | st.text(max_size=MAX_ORIGIN),
+    st.none() | st.text(max_size=MAX_FAMILY),
 )
 def test_a_note_comes_out_of_the_spool_as_it_went_in(
     click_id: str, at: datetime, source: str, url: str | None, origin: str | None, family: str | None

@@ -193,7 +193,7 @@ def test_an_order_whose_answer_got_lost_is_posted_until_it_is_recorded(language:
 
 def test_what_repeating_does_not_help_is_not_repeated(language: str, tmp_path: Path) -> None:
     """A changed order is refused with 409 at once; while the database is locked nothing is known."""
-    order = body()
+    order, other = body(), body("A-1002")
     with service(tmp_path) as started:
         assert said(post(language, tmp_path, started.port, order)) == "recorded"
         changed_order = body(currency="EUR")
@@ -203,8 +203,8 @@ def test_what_repeating_does_not_help_is_not_repeated(language: str, tmp_path: P
         lock = sqlite3.connect(started.database, isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         try:
-            assert said(post(language, tmp_path, started.port, body("A-1002"), tries=1)) == "not known"
+            assert said(post(language, tmp_path, started.port, other, tries=1)) == "not known"
         finally:
             lock.rollback()
             lock.close()
-        assert said(post(language, tmp_path, started.port, body("A-1002"))) == "recorded"
+        assert said(post(language, tmp_path, started.port, other)) == "recorded"
