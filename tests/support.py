@@ -11,6 +11,17 @@ from app.service import Service
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ORDER_KEY, EXPORT_KEY, READ_KEY = "order-key-of-a-test", "export-key-of-a-test", "read-key-of-a-test"
+PUBLIC = {
+    "/livez",
+    "/readyz",
+    "/readyz/orders",
+    "/metrics",
+    "/capture",
+    "/handoff",
+    "/capture.js",
+    "/capture-{name}.js",
+}
+"""The paths that are answered without a key."""
 
 
 def bearer(key: str) -> dict[str, str]:

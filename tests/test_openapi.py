@@ -25,18 +25,8 @@ from app.main import create_app, openapi
 from app.security import hash_of
 from app.service import Service
 from tests.servers import served
-from tests.support import bearer
+from tests.support import PUBLIC, bearer
 
-PUBLIC = {
-    "/livez",
-    "/readyz",
-    "/readyz/orders",
-    "/metrics",
-    "/capture",
-    "/handoff",
-    "/capture.js",
-    "/capture-{name}.js",
-}
 KEY = "key-with-every-right"
 
 
