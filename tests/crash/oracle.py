@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -129,8 +130,17 @@ def read(database: Database, folder: Path) -> Facts:
             delivered={batch for batch, status in attempts if status == "delivered"},  # once is for ever
             attempts=Counter(batch for batch, _ in attempts),
             open_work=len(rows("SELECT id FROM export WHERE slot = 1 UNION ALL SELECT batch FROM undelivered")),
-            files={path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {},
+            files=files_in(folder),
         )
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Read what lies in a folder; what is renamed or taken away meanwhile is not there."""
+    found: dict[str, bytes] = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            found[path.name] = path.read_bytes()
+    return found
 
 
 def key_of(body: Body) -> Key:
