@@ -25,7 +25,8 @@ ENV PATH="/srv/conversion-capture/.venv/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     CAPTURE_DATABASE_URL="sqlite:////var/lib/conversion-capture/conversions.db" \
     CAPTURE_FOLDER_PATH="/var/lib/conversion-capture/outbox" \
-    CAPTURE_SPOOL_PATH="/var/lib/conversion-capture/spool"
+    CAPTURE_SPOOL_PATH="/var/lib/conversion-capture/spool" \
+    CAPTURE_JOURNAL_PATH="/var/lib/conversion-capture/journal"
 # Paths in the settings count from here, so that whatever the service writes is in the volume.
 WORKDIR /var/lib/conversion-capture
 VOLUME /var/lib/conversion-capture

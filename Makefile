@@ -16,7 +16,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test lint bench openapi lock clean
+.PHONY: help install demo serve test soak lint bench openapi lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ serve: $(RUNTIME) ## serve on SQLite (ARGS="--port 8001" for another port)
 
 test: $(DEV) ## run all tests, on SQLite and PostgreSQL; as root on Debian also install the programs they talk to
 	@$(BIN)/python -m tests.system -n $(WORKERS) $(ARGS)
+
+soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both databases (SOAK_SEED=n repeats a run)
+	@SOAK=1 $(BIN)/python -m tests.system -p tests.soak -n $(WORKERS) $(ARGS) tests/crash/test_kill.py \
+		tests/crash/test_controls.py tests/crash/test_pause.py tests/crash/test_stuck.py tests/delivery/test_cuts.py \
+		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .

@@ -1,10 +1,11 @@
 """The console command `conversion-capture`."""
 
+import asyncio
 import io
 import json
 import os
+import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -25,15 +26,19 @@ from app.check.check import report
 from app.clicks.release import release
 from app.clicks.snippet_routes import current_snippet
 from app.conversions.extra import parse_time
+from app.delivery.resume import redeliver as redeliver_one
+from app.delivery.resume import redeliver_all
+from app.doctor import commands
 from app.errors import Failure, LeaseLost
 from app.ledger import export_routes
-from app.ledger.exports import ExportView, find_export, is_settled
+from app.ledger.exports import ExportView, find_batch, find_export, is_settled
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.security import new_key
 from app.service import Service, assemble
 
 LOOK_EVERY_SECONDS: Final = 0.2
+LINGER_SECONDS: Final = 0.3
 
 cli = typer.Typer(
     help="Keeps impact.com click ids, ties orders to them, and reports the orders as conversions.",
@@ -43,6 +48,8 @@ cli = typer.Typer(
 )
 keys = typer.Typer(help="Keys for the private endpoints.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
+cli.command()(commands.doctor)
+cli.command()(commands.recover)
 
 
 @cli.command()
@@ -71,16 +78,30 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Is unready from the moment it is told to stop."""
+    """Is unready from the moment it is told to stop, and goes on answering until balancers have seen that."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self.service = service
+        self._leaves_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note it before the open connections are drained."""
+        """Begin to drain; a second signal, or Ctrl-C, does not wait for balancers."""
+        waits = sig == SIGTERM and not self.service.stopping.is_set()
+        self._leaves_at = time.monotonic() + self.service.settings.drain_seconds if waits else 0.0
         self.service.stopping.set()
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say whether it is time to take no more connections."""
+        return await super().on_tick(counter) and time.monotonic() >= self._leaves_at
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse connections, let those that came a moment ago say what they came for, and end the idle ones."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER_SECONDS)
+        await super().shutdown(sockets)
 
 
 @cli.command("worker")
@@ -91,7 +112,7 @@ def run_worker() -> None:
 
     def stop(*_: Any) -> None:
         service.stopping.set()
-        service.wake.set()
+        service.bell.ring()
 
     for number in (SIGTERM, SIGINT):
         signal(number, stop)
@@ -117,10 +138,16 @@ def new() -> None:
 def export(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and change nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Do the work here if no worker does, until it is done.")] = False,
+    redeliver: Annotated[
+        str, typer.Option(metavar="BATCH|stuck", help="Send a batch again instead, or all that wait for a person.")
+    ] = "",
 ) -> None:
     """Start an export, as POST /exports does."""
     service = _usable()
     service.prepare()
+    if redeliver:
+        _redeliver(service, redeliver)
+        return
     if dry_run:
         _show_plans(service)
         return
@@ -131,6 +158,17 @@ def export(
     typer.echo(asked.model_dump_json(indent=2))
     if asked.state == "failed":
         raise Failure(asked.failure or "The export failed.")
+
+
+def _redeliver(service: Service, which: str) -> None:
+    """Let batches be sent again, the same bytes under the same name, by whatever worker runs."""
+    with service.database.transaction() as session:
+        if which == "stuck":
+            batch_ids = redeliver_all(session, service.settings)
+        else:
+            row, batch_ids = find_batch(session, which), [which]
+            redeliver_one(session, service.settings, row.id, row.event_type)
+    typer.echo(f"{len(batch_ids)} batches are sent again: {', '.join(batch_ids) or 'none waited for a person'}.")
 
 
 def _show_plans(service: Service) -> None:
@@ -149,13 +187,14 @@ def _show_plans(service: Service) -> None:
 
 def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
     """Work on an export until it is done and its batches were tried, whoever does it."""
-    stopping = threading.Event()
     while True:
         with suppress(LeaseLost):  # then another worker ends it
-            worker.work(service, stopping)
+            worker.work(service)
+        if service.hold.reason:
+            raise Failure(service.hold.reason)
         with service.database.snapshot() as session:
             now = find_export(session, asked.id)
-            settled = is_settled(session, now)
+            settled = is_settled(session, service.settings, now)
         step(len(now.batches))
         if settled:
             return now

@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import time
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -27,7 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import Misconfigured
-from app.event_type import EventType
+from app.event_type import ChannelName, EventType
 from app.impact.limits import MAX_AGE_DAYS, MAX_AGE_DAYS_WITH_MEDIA_ID, MAX_FILE_ROWS
 
 PREFIX: Final = "CAPTURE_"
@@ -80,6 +81,18 @@ def _network(value: str) -> str:
 def _key_hash(value: str) -> str:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", value):  # the sentence does not repeat what may be the key itself
         raise ValueError("write sha256:<64 lower-case hex digits>, as `conversion-capture keys new` prints it")
+    return value
+
+
+def _alarm_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # it would quote the URL, which may hold a token
+        usable = False
+    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("write an address such as https://alarms.example/hook")
     return value
 
 
@@ -149,13 +162,27 @@ class Settings(BaseSettings):
     spool_path: Path = Path("var/spool")
     spool_max_bytes: int = Field(default=64 * 1024 * 1024, ge=64 * 1024)
 
-    channel: Literal["folder"] = "folder"
+    channel: ChannelName = "folder"
+    unknown_outcome: Literal["resend", "hold"] = "resend"
+    delivery_tries: int = Field(default=100, ge=1, le=10_000)
+    connect_seconds: int = Field(default=10, ge=1, le=120)
+    login_seconds: int = Field(default=20, ge=1, le=120)
+    transfer_seconds: int = Field(default=300, ge=1, le=3_600)
+    allow_private_hosts: bool = False
+    folder_pulled_at: time | None = None
+    journal_path: Path = Path("var/journal")
     lease_seconds: int = Field(default=15, ge=1, le=15)
+    drain_seconds: int = Field(default=1, ge=0, le=60)
     max_rows: int = Field(default=9_999, ge=1, lt=MAX_FILE_ROWS)
     max_event_age_days: int = Field(default=MAX_AGE_DAYS, ge=1, le=MAX_AGE_DAYS)
     event_age_margin_days: int = Field(default=1, ge=0, le=30)
     amount_basis: Literal["before_discounts", "after_discounts"] = "before_discounts"
     sku_max_length: int = Field(default=255, ge=1, le=255)
+
+    alarm_url: Annotated[SecretStr, AfterValidator(_alarm_url)] | None = None
+    alarm_unsent_hours: int = Field(default=48, ge=1, le=2_000)
+    alarm_export_hours: int = Field(default=26, ge=1, le=2_000)
+    alarm_disk_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
 
     @field_validator("database_url")
     @classmethod
@@ -185,6 +212,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} cannot be read ({exc.strerror})") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise ValueError(f"{value} is not TOML: {exc}") from None
+
+    @field_validator("folder_pulled_at")
+    @classmethod
+    def _in_utc(cls, value: time | None) -> time | None:
+        if value is not None and value.tzinfo is not None:
+            raise ValueError("write the time of day in UTC, without an offset, such as 04:30")
+        return value
 
     @field_validator("event_types")
     @classmethod
@@ -223,6 +257,16 @@ class Settings(BaseSettings):
             )
         return self.event_types.get(key)
 
+    def channel_of(self, key: str) -> ChannelName:
+        """Return the name of the channel by which files of an event type leave."""
+        event_type = self.event_types.get(key)
+        return (event_type and event_type.channel) or self.channel
+
+    @property
+    def channels_in_use(self) -> list[ChannelName]:
+        """The channels that some event type's files leave by."""
+        return sorted({self.channel_of(key) for key in self.event_type_keys})
+
     @property
     def event_type_keys(self) -> list[str]:
         """All event types' keys."""
@@ -250,6 +294,14 @@ def load(*classes: type[BaseSettings]) -> list[BaseSettings]:
     return loaded
 
 
+def require(settings: BaseSettings, **needed: str) -> None:
+    """Raise Misconfigured, naming the variables, unless each field has a value; `needed` says what each one is."""
+    absent = [name for name in needed if not getattr(settings, name)]
+    if absent:
+        sentences = [f"{_variable(type(settings), name)} is missing: {needed[name]}." for name in absent]
+        raise Misconfigured("\n".join(sentences))
+
+
 def _unknown_names(classes: Iterable[type[BaseSettings]]) -> list[str]:
     known = {_variable(one, field) for one in classes for field in one.model_fields}
     given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE)) if name.upper().startswith(PREFIX)}
@@ -257,7 +309,9 @@ def _unknown_names(classes: Iterable[type[BaseSettings]]) -> list[str]:
 
 
 def _variable(one: type[BaseSettings], field: str) -> str:
-    return f"{one.model_config.get('env_prefix', PREFIX)}{field}".upper()
+    """Return a field's variable: `from_` is FROM, read by an alias, which is what pydantic calls it in its faults."""
+    prefix = "" if field.startswith(PREFIX) else one.model_config.get("env_prefix", PREFIX)
+    return f"{prefix}{field.rstrip('_')}".upper()
 
 
 def _sentence(one: type[BaseSettings], fault: Any) -> str:

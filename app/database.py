@@ -1,13 +1,13 @@
 """The one way to the database: an engine, write transactions and read snapshots, on SQLite and on PostgreSQL.
 
 SQLite: write-ahead log with `synchronous=FULL` (an acknowledged commit survives a power cut), foreign keys on,
-one writer at a time. PostgreSQL: READ COMMITTED. What differs between the two stands here and nowhere else.
+one writer at a time, also across processes. PostgreSQL: READ COMMITTED; a transaction whose process stands still is
+ended by the server, so that nobody waits for it. What differs between the two stands here and nowhere else.
 """
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -23,11 +23,14 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Session
 
 from app.errors import Unavailable
+from app.write_lock import WriteLock
 
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10
 """After so long without a sign of the server's host, what waits for it fails; a server that hangs is waited for."""
+IDLE_SECONDS: Final = 15
+"""After so long in the middle of a transaction without a word, PostgreSQL ends it: its process stands still."""
 TRIES: Final = 5
 RETRYABLE: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the same again may succeed
 STATEMENT_FAULTS: Final = frozenset(
@@ -73,30 +76,28 @@ class UTCDateTime(TypeDecorator[datetime]):
 class Database:
     """An engine and its two kinds of transaction."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, idle_seconds: int = IDLE_SECONDS) -> None:
         self.url = url
         self.is_sqlite = make_url(url).drivername == "sqlite"
-        self.engine = _sqlite(url, pool_size) if self.is_sqlite else _postgresql(url, pool_size)
-        # Threads of one process queue here rather than in SQLite's busy handler, which sleeps and is not fair.
-        self._writer = threading.Lock() if self.is_sqlite else None
+        self.engine = _sqlite(url, pool_size) if self.is_sqlite else _postgresql(url, pool_size, idle_seconds)
+        self._lock = WriteLock(Path(make_url(url).database or "")) if self.is_sqlite else None
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Open a write transaction; it is durable when the block has ended. Raises Unavailable when it cannot be."""
-        if self._writer is not None and not self._writer.acquire(timeout=BUSY_SECONDS):
-            raise Unavailable("The database is busy; repeat the call in a few seconds.")
-        try:
-            with (
-                translated(),
-                Session(self.engine, autoflush=False, expire_on_commit=False) as session,
-            ):
-                if self.is_sqlite:
-                    session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-                yield session
-                session.commit()
-        finally:
-            if self._writer is not None:
-                self._writer.release()
+        with (
+            self.writing(),
+            translated(),
+            Session(self.engine, autoflush=False, expire_on_commit=False) as session,
+        ):
+            if self.is_sqlite:
+                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            yield session
+            session.commit()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Be the only writer of an embedded database; a server needs no such thing. Raises Unavailable."""
+        return self._lock.hold(BUSY_SECONDS) if self._lock else nullcontext()
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -114,8 +115,13 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Close every connection."""
-        self.engine.dispose()
+        """Close every connection. SQLite makes a checkpoint when the last one goes, so this is writing too."""
+        if self._lock is None:
+            self.engine.dispose()
+            return
+        with suppress(Unavailable), self._lock.hold(BUSY_SECONDS):
+            self.engine.dispose()
+        self._lock.close()
 
 
 def database_now(session: Session) -> datetime:
@@ -207,7 +213,7 @@ def _sqlite(url: str, pool_size: int) -> Engine:
     return engine
 
 
-def _postgresql(url: str, pool_size: int) -> Engine:
+def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
     return create_engine(
         url,
         pool_size=pool_size,
@@ -220,7 +226,7 @@ def _postgresql(url: str, pool_size: int) -> Engine:
             "keepalives_idle": SILENCE_SECONDS // 2,
             "keepalives_interval": 1,
             "keepalives_count": SILENCE_SECONDS // 2,
-            "options": "-c timezone=UTC",
+            "options": f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_seconds}s",
         },
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
     )

@@ -155,6 +155,26 @@ class ChannelUnavailable(DeliveryError):
 class ChannelRefused(DeliveryError):
     """The file must not or will not be taken: a person has to look."""
 
+    code = "DELIVERY_REFUSED"
+
+
+class CredentialsRefused(ChannelRefused):
+    """User, password or key were refused: a few more tries, and then none, so that no account gets locked."""
+
+    code = "CREDENTIALS_REFUSED"
+
+
+class ReceiverNotTrusted(ChannelRefused):
+    """The receiver could not prove who it is: nothing was sent to it, and nothing will be until a person has looked."""
+
+    code = "RECEIVER_NOT_TRUSTED"
+
+
+class OutcomeUnknown(DeliveryError):
+    """Everything was handed over and the answer is missing: the file may have arrived."""
+
+    code = "OUTCOME_UNKNOWN"
+
 
 def problem(status: HTTPStatus, code: str, detail: str) -> dict[str, Any]:
     """Return RFC 9457 problem details with our `code`."""

@@ -1,11 +1,26 @@
 """An event type of a program, as the settings describe it."""
 
-from typing import Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from app.impact.columns import OPTIONAL_COLUMNS
 from app.impact.currency import DECIMALS
+
+ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
+
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+
+
+def _email_address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError(f"{value!r} is not one e-mail address such as imports@impact.example (no name, no list)")
+    return value
+
+
+EmailAddress = Annotated[str, AfterValidator(_email_address)]
+"""One bare address, which cannot bring a header or a second receiver with it."""
 
 
 class EventType(BaseModel):
@@ -18,6 +33,8 @@ class EventType(BaseModel):
     level: Literal["item"] = "item"
     currency: str | None = None
     columns: tuple[str, ...] = ()
+    channel: ChannelName | None = None
+    email_to: EmailAddress | None = None
 
     @field_validator("currency")
     @classmethod

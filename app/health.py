@@ -6,7 +6,7 @@ Nothing here waits for a thread that orders use, or for long: a database that ha
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -18,7 +18,8 @@ from app import metrics
 from app.clicks.keeper import Keeper
 from app.clicks.spool import SpoolState
 from app.database import Database
-from app.errors import Unavailable
+from app.delivery.hold import Hold
+from app.errors import ChannelUnavailable, Unavailable
 from app.lane import Lane
 from app.migrations import Schema, look
 
@@ -44,7 +45,10 @@ class Spooled(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What works. `ready` is what the status says: 200 if true, 503 if not."""
+    """What works. `ready` is what the status says: 200 if true, 503 if not.
+
+    `exports` are held, whatever the status, while the database knows less than what has left: an old one was restored.
+    """
 
     ready: bool
     stopping: bool
@@ -53,17 +57,22 @@ class Readiness(BaseModel):
     disk_free_bytes: int | None
     disk: Literal["ok", "nearly full", "not known"]
     spool: Spooled
+    exports: Literal["open", "held", "not known"]
 
 
-Sight = tuple[Schema | None, int | None]
-"""How the database's schema stands, None if it is away or hangs; and how much room its disk has, if that is known."""
+class Sight(NamedTuple):
+    """What is seen of the database: its schema, None if it is away or hangs, and what else is known just now."""
+
+    schema: Schema | None = None
+    disk_free: int | None = None
+    held: bool | None = None
 
 
 class Lookout:
     """Looks at the database from a thread of its own, one look at a time."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, hold: Hold) -> None:
+        self._database, self._hold = database, hold
         self._lane = Lane("lookout")
         self._looking: asyncio.Future[Sight] | None = None
 
@@ -72,18 +81,25 @@ class Lookout:
         if self._looking is None or self._looking.done():
             self._looking = self._lane.run(self._look)
         done, _ = await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)
-        return self._looking.result() if done else (None, None)
+        return self._looking.result() if done else Sight()
 
     def close(self) -> None:
         """End the thread."""
         self._lane.close()
 
     def _look(self) -> Sight:
+        free = _disk_free(self._database)
         try:
             schema = look(self._database)
+            return Sight(schema, free, self._is_held() if schema.is_usable else None)
         except (Unavailable, SQLAlchemyError):
-            schema = None
-        return schema, _disk_free(self._database)
+            return Sight(disk_free=free)
+
+    def _is_held(self) -> bool:
+        try:
+            return bool(self._hold.lost(self._database))
+        except ChannelUnavailable:  # what has left cannot be known
+            return True
 
 
 async def stopping(request: Request) -> bool:
@@ -118,7 +134,7 @@ async def livez() -> Life:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "It is stopping, or would lose clicks."}})
 async def readyz(seen: SightDep, keeper: KeeperDep, told: Stopping, response: Response) -> Readiness:
     """Say whether clicks can be taken: also while the database is away, since a landing page must not wait for it."""
-    takes = seen[0] is Schema.CURRENT or keeper.can_take
+    takes = (seen.schema is not None and seen.schema.is_usable) or keeper.can_take
     return _answer(_readiness(seen, keeper.spool_state, ready=takes and not told, told=told), response)
 
 
@@ -126,15 +142,16 @@ async def readyz(seen: SightDep, keeper: KeeperDep, told: Stopping, response: Re
 async def readyz_orders(seen: SightDep, keeper: KeeperDep, told: Stopping, response: Response) -> Readiness:
     """Say whether orders can be taken: the database is there with the schema of this version, and the disk has room."""
     found = _readiness(seen, keeper.spool_state, ready=True, told=told)
-    usable = found.database_schema is Schema.CURRENT and found.disk != "nearly full" and not told
+    schema = found.database_schema
+    usable = schema is not None and schema.is_usable and found.disk != "nearly full" and not told
     return _answer(found.model_copy(update={"ready": usable}), response)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def show_metrics(keeper: KeeperDep) -> Response:
+async def show_metrics(seen: SightDep, keeper: KeeperDep) -> Response:
     """Tell the numbers of this process in Prometheus' text format."""
     spool = keeper.spool_state
-    content = metrics.exposition(notes=spool.waiting, size=spool.size, limit=spool.limit)
+    content = metrics.exposition(notes=spool.waiting, size=spool.size, limit=spool.limit, held=bool(seen.held))
     return Response(content, headers={"Cache-Control": "no-store"}, media_type=metrics.CONTENT_TYPE)
 
 
@@ -145,7 +162,7 @@ def _answer(readiness: Readiness, response: Response) -> Readiness:
 
 
 def _readiness(seen: Sight, spool: SpoolState, *, ready: bool, told: bool) -> Readiness:
-    schema, free = seen
+    schema, free, held = seen
     return Readiness(
         ready=ready,
         stopping=told,
@@ -154,6 +171,7 @@ def _readiness(seen: Sight, spool: SpoolState, *, ready: bool, told: bool) -> Re
         disk_free_bytes=free,
         disk="not known" if free is None else "ok" if free >= DISK_FLOOR_BYTES else "nearly full",
         spool=Spooled(state=spool.state, clicks=spool.waiting, bytes=spool.size, limit_bytes=spool.limit),
+        exports="not known" if held is None else "held" if held else "open",
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app import __version__, health
+from app.alarms import routes as alarms
 from app.clicks import routes as clicks
 from app.clicks import snippet_routes
 from app.clicks.keeper import Keeper
@@ -19,7 +20,7 @@ from app.clicks.visitor import warm_up
 from app.ledger import export_routes, order_routes
 from app.service import Service, assemble
 from app.web import RawOrderPaths, RequestLog, install_refusals
-from app.worker import WorkerThread
+from app.worker import Worker
 
 DRAIN_SECONDS: Final = 20.0
 
@@ -27,23 +28,21 @@ DRAIN_SECONDS: Final = 20.0
 def create_app(service: Service | None = None, *, with_worker: bool = True) -> FastAPI:
     """Return the application. Without a `service` it is assembled from the environment. Raises Misconfigured."""
     service = service or assemble()
-    worker = WorkerThread(service) if with_worker else None
+    worker = Worker(service, works=with_worker)
     spool = Spool(service.settings.spool_path, service.settings.spool_max_bytes)
     keeper = Keeper(Replay(service.database, spool, service.require_usable), spool)
-    lookout = health.Lookout(service.database)
+    lookout = health.Lookout(service.database, service.hold)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.prepare_if_possible)
         await run_in_threadpool(warm_up)  # else the first visitor waits, and a server-side shop may give up on us
         await keeper.start()
-        if worker:
-            worker.start()
+        worker.start()
         yield
         service.stopping.set()
         await keeper.close()
-        if worker:
-            await run_in_threadpool(worker.stop, DRAIN_SECONDS)
+        await run_in_threadpool(worker.stop, DRAIN_SECONDS)
         lookout.close()
         service.database.close()
 
@@ -55,7 +54,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     app.state.keep = keeper.keep
     app.state.releases = Releases(service.database)
     app.state.keeper = keeper
-    app.state.wake = service.wake.set
+    app.state.wake = service.bell.ring
     app.state.stopping = service.stopping.is_set
     return app
 
@@ -73,8 +72,8 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    for router in (health.router, clicks.router, snippet_routes.router, order_routes.router, export_routes.router):
-        app.include_router(router)
+    for room in (health, clicks, snippet_routes, order_routes, export_routes, alarms):
+        app.include_router(room.router)
     app.add_middleware(RawOrderPaths)
     app.add_middleware(RequestLog)
     install_refusals(app)

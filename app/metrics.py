@@ -1,5 +1,6 @@
 """Numbers for Prometheus. Their labels come from short fixed lists: none names a visitor, a click, a host or a path."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -32,6 +33,12 @@ _waiting = Gauge(
 )
 _bytes = Gauge("capture_spool_bytes", "Bytes of the spool, of all processes.", registry=_registry)
 _limit = Gauge("capture_spool_limit_bytes", "Bytes that the spool may have.", registry=_registry)
+_alarms = Gauge("capture_alarms", "Alarms that hold, as this process last saw them.", ("kind",), registry=_registry)
+_held = Gauge(
+    "capture_exports_held",
+    "1 while nothing is batched or delivered, since the database knows less than what has left; else 0.",
+    registry=_registry,
+)
 for _fate in FATES:  # so that a rate can be told from the first loss on
     _notes.labels(_fate)
 
@@ -51,9 +58,16 @@ def count_notes(fate: str, number: int = 1) -> None:
     _notes.labels(fate).inc(number)
 
 
-def exposition(*, notes: int, size: int, limit: int) -> bytes:
-    """Return all numbers in Prometheus' text format, with the state of the spool as it is given."""
+def show_alarms(numbers: Mapping[str, int]) -> None:
+    """Tell how many alarms of each kind hold; kinds are a short fixed list."""
+    for kind, number in numbers.items():
+        _alarms.labels(str(kind)).set(number)
+
+
+def exposition(*, notes: int, size: int, limit: int, held: bool) -> bytes:
+    """Return all numbers in Prometheus' text format, with the states of the spool and of exports as they are given."""
     _waiting.set(notes)
     _bytes.set(size)
     _limit.set(limit)
+    _held.set(held)
     return generate_latest(_registry)

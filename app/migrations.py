@@ -1,4 +1,8 @@
-"""The schema: brought up to date here, and looked at before anything else touches the database."""
+"""The schema: brought up to date here, and looked at before anything else touches the database.
+
+A migration adds, backfills, and only a later one enforces. So while replicas are restarted one by one, those of the
+version before go on with the new schema: the table `compatibility` names the oldest revision whose code may.
+"""
 
 from enum import StrEnum
 from functools import cache
@@ -9,6 +13,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
+from sqlmodel import Field, SQLModel
 
 from app.database import Database, translated
 from app.errors import Misconfigured
@@ -20,9 +26,26 @@ class Schema(StrEnum):
     """How a database's schema stands to the one this version knows."""
 
     CURRENT = "current"
+    NEWER = "newer"
     EMPTY = "empty"
     OLDER = "older"
     UNKNOWN = "unknown"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this version can work with it."""
+        return self in {Schema.CURRENT, Schema.NEWER}
+
+
+class Compatibility(SQLModel, table=True):
+    """One row: the oldest revision whose code may work with the schema. A migration that enforces updates it."""
+
+    __tablename__ = "compatibility"
+
+    oldest: str = Field(primary_key=True)
+
+
+OLDEST: Final = select(Compatibility.__table__.c.oldest)  # type: ignore[attr-defined]
 
 
 @cache
@@ -37,20 +60,24 @@ def _config() -> Config:
 def look(database: Database) -> Schema:
     """Say how the schema stands. Raises Unavailable when the database is away."""
     with translated(), database.engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
+        found = set(MigrationContext.configure(connection).get_current_heads())
+        known = {script.revision for script in _scripts().walk_revisions()}
+        oldest = set() if found <= known else set(connection.execute(OLDEST).scalars())
     if not found:
         return Schema.EMPTY
-    if set(found) == set(_scripts().get_heads()):
+    if found == set(_scripts().get_heads()):
         return Schema.CURRENT
-    known = {script.revision for script in _scripts().walk_revisions()}
-    return Schema.OLDER if set(found) <= known else Schema.UNKNOWN
+    if found <= known:
+        return Schema.OLDER
+    return Schema.NEWER if oldest and oldest <= known else Schema.UNKNOWN
 
 
 def migrate(database: Database) -> None:
     """Bring the schema up to date, in one transaction. Raises Misconfigured if a newer version has been at work."""
-    require_known(look(database))
+    if require_known(look(database)) is Schema.NEWER:
+        return
     config = _config()
-    with translated(), database.engine.connect() as connection:
+    with database.writing(), translated(), database.engine.connect() as connection:
         if database.is_sqlite:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
@@ -58,16 +85,16 @@ def migrate(database: Database) -> None:
         connection.commit()
 
 
-def require_known(schema: Schema) -> None:
-    """Raise Misconfigured if this version does not know the schema."""
+def require_known(schema: Schema) -> Schema:
+    """Return the schema. Raises Misconfigured if this version does not know it."""
     if schema is Schema.UNKNOWN:
         raise Misconfigured(
             "The database has a schema that this version does not know: run the newer version, or restore."
         )
+    return schema
 
 
-def require_current(schema: Schema) -> None:
-    """Raise Misconfigured unless the schema is the one this version works with."""
-    require_known(schema)
-    if schema is not Schema.CURRENT:
+def require_usable(schema: Schema) -> None:
+    """Raise Misconfigured unless this version can work with the schema."""
+    if not require_known(schema).is_usable:
         raise Misconfigured("The database's schema is not up to date: run `conversion-capture migrate` first.")

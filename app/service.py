@@ -8,9 +8,11 @@ from typing import cast
 
 from app.config import Settings, load
 from app.database import Database
-from app.delivery.channels import CHANNELS, Channel
+from app.delivery.channels import CHANNELS, Channels
+from app.delivery.hold import Hold
+from app.delivery.journal import Journal
 from app.errors import Unavailable
-from app.migrations import Schema, look, migrate, require_current
+from app.migrations import look, migrate, require_usable
 
 Clock = Callable[[], datetime]
 
@@ -20,33 +22,58 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Bell:
+    """Tells all threads of this process's worker that there is work; none misses a ring, however busy it was."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self._condition = threading.Condition()
+
+    def ring(self) -> None:
+        """Wake everyone who waits, and everyone who is about to."""
+        with self._condition:
+            self.rings += 1
+            self._condition.notify_all()
+
+    def wait(self, heard: int, seconds: float) -> int:
+        """Wait until the bell has rung more than `heard` times, or so long; return how often it has."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.rings > heard, seconds)
+            return self.rings
+
+
 @dataclass(slots=True)
 class Service:
     """Settings and what is made of them.
 
-    `wake` tells this process's worker that there is work, `stopping` everyone that the process was told to end.
+    `bell` tells this process's worker that there is work, `stopping` everyone that the process was told to end;
+    `hold` keeps everything back while the database is older than what has left.
     """
 
     settings: Settings
     database: Database
-    channel: Channel
+    channels: Channels
     clock: Clock = utc_now
-    wake: threading.Event = field(default_factory=threading.Event)
+    bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     schema_is_checked: bool = False
+    hold: Hold = field(init=False)
     _preparing: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.hold = Hold(Journal(self.settings.journal_path))
 
     def prepare(self) -> None:
         """Migrate an embedded database; check the schema of a shared one. Raises Misconfigured, Unavailable."""
         with self._preparing:  # Alembic migrates in one thread at a time
             if self.database.is_sqlite:
                 migrate(self.database)
-            require_current(look(self.database))
+            require_usable(look(self.database))
         self.schema_is_checked = True
 
     def require_usable(self) -> None:
         """Do the same if the database is not as it should be just now. Raises Misconfigured, Unavailable."""
-        if look(self.database) is not Schema.CURRENT:
+        if not look(self.database).is_usable:
             self.prepare()
 
     def prepare_if_possible(self) -> None:
@@ -59,8 +86,8 @@ class Service:
 
 def assemble() -> Service:
     """Return the service that the environment describes. Raises Misconfigured."""
-    settings, *channels = load(Settings, *(settings for settings, _ in CHANNELS.values()))
+    settings, *own = load(Settings, *(settings for settings, _ in CHANNELS.values()))
     settings = cast("Settings", settings)
-    _, channel = CHANNELS[settings.channel]
-    own = channels[list(CHANNELS).index(settings.channel)]
-    return Service(settings, Database(settings.database_url.get_secret_value()), channel(own))
+    settings_of = dict(zip(CHANNELS, own, strict=True))
+    channels: Channels = {name: CHANNELS[name][1](settings_of[name], settings) for name in settings.channels_in_use}
+    return Service(settings, Database(settings.database_url.get_secret_value()), channels)

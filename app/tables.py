@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlmodel import SQLModel
 
+from app import migrations as _migrations
+from app.alarms import store as _alarms
 from app.batches import store as _batches
 from app.clicks import snippet_store as _snippets
 from app.clicks import store as _clicks
@@ -12,5 +14,5 @@ from app.delivery import store as _delivery
 
 METADATA: Final = SQLModel.metadata
 
-STORES: Final = (_clicks, _snippets, _conversions, _batches, _delivery)
+STORES: Final = (_migrations, _clicks, _snippets, _conversions, _batches, _delivery, _alarms)
 """Importing a store is what puts its tables into METADATA."""

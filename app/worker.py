@@ -1,16 +1,21 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
-It lives in a thread of the service and can run alone; any number may run, since leases decide who works on what.
+Building and delivering have a thread each, so that no receiver's trouble holds up an export. They live in the service
+and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too.
 """
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Final
 
 from app.batches import build
 from app.delivery import deliver
+from app.delivery import store as deliveries
 from app.errors import Failure, LeaseLost, Unavailable
 from app.service import Service
+from app.watcher import watchers
 
 logger = logging.getLogger(__name__)
 
@@ -18,35 +23,97 @@ LOOK_EVERY_SECONDS: Final = 1.0
 REST_SECONDS: Final = 3.0
 
 
-def work(service: Service, stopping: threading.Event) -> bool:
-    """Do what there is to do now, and say whether there was anything."""
-    worked = False
-    if (claimed := build.claim(service.database, service.settings)) is not None:
-        build.run(service.database, service.settings, claimed, service.clock, stopping.is_set)
-        worked = True
-    while not stopping.is_set():
-        delivery = deliver.claim(service.database, service.settings, service.clock())
-        if delivery is None:
-            break
-        deliver.deliver(service.database, service.channel, delivery, service.clock)
+def build_one(service: Service) -> bool:
+    """Build the open export if it is free, and say whether there was one."""
+    if service.hold.applies(service.database):
+        return False
+    claimed = build.claim(service.database, service.settings)
+    if claimed is None:
+        return False
+    build.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set)
+    service.bell.ring()
+    return True
+
+
+def deliver_one(service: Service) -> bool:
+    """Deliver a batch that is due, and say whether there was one."""
+    if service.hold.applies(service.database):
+        return False
+    claimed = deliver.claim(service.database, service.settings, service.clock())
+    if claimed is None:
+        return False
+    deliver.deliver(
+        service.database,
+        service.hold.journal,
+        service.channels[claimed.channel],
+        service.settings,
+        claimed,
+        service.clock,
+        service.stopping,
+    )
+    return True
+
+
+def work(service: Service) -> bool:
+    """Do what there is to do now, one thing after the other, and say whether there was anything."""
+    worked = build_one(service)
+    while not service.stopping.is_set() and deliver_one(service):
         worked = True
     return worked
 
 
+class Worker:
+    """The worker's threads in this process; one that does not work only watches."""
+
+    def __init__(self, service: Service, *, works: bool = True) -> None:
+        self.service = service
+        self._began = False
+        self.threads = [
+            threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
+            for step in ((build_one, self._deliver_one) if works else ())
+        ] + watchers(service)
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Ask it to stop at the next step's edge, and wait for that."""
+        self.service.stopping.set()
+        self.service.bell.ring()
+        end = time.monotonic() + seconds
+        for thread in self.threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _deliver_one(self, service: Service) -> bool:
+        """Deliver a batch; before the first one, let stopped channels try once more: a setting may have changed."""
+        if not self._began:
+            try_stopped_channels(service)
+            self._began = True
+        return deliver_one(service)
+
+    def _loop(self, step: Callable[[Service], bool]) -> None:
+        """Take step after step until the service is told to stop."""
+        heard = self.service.bell.rings
+        while not self.service.stopping.is_set():
+            heard = self.service.bell.wait(heard, _rest(self.service, step))
+
+
 def run(service: Service) -> None:
-    """Work until the service is told to stop. A failure is logged, and the work is tried again."""
-    while not service.stopping.is_set():
-        pause = _once(service)
-        service.wake.wait(pause)
-        service.wake.clear()
+    """Work until the service is told to stop."""
+    worker = Worker(service)
+    worker.start()
+    for thread in worker.threads:
+        thread.join()
 
 
-def _once(service: Service) -> float:
-    """Work once and return how long to rest."""
+def _rest(service: Service, step: Callable[[Service], bool]) -> float:
+    """Take one step and return how long to rest. A failure is logged, and the step is tried again."""
     try:
         if not service.schema_is_checked:
             service.prepare()
-        return 0 if work(service, service.stopping) else LOOK_EVERY_SECONDS
+        return 0 if step(service) else LOOK_EVERY_SECONDS
     except LeaseLost as lost:
         logger.warning("worker.lease_lost", extra={"detail": str(lost)})
     except Unavailable as away:
@@ -61,19 +128,8 @@ def _once(service: Service) -> float:
     return 0
 
 
-class WorkerThread:
-    """A worker in a thread of this process."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.thread = threading.Thread(target=run, args=(service,), name="worker", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self.thread.start()
-
-    def stop(self, seconds: float) -> None:
-        """Ask it to stop at the next step's edge, and wait for that."""
-        self.service.stopping.set()
-        self.service.wake.set()
-        self.thread.join(seconds)
+def try_stopped_channels(service: Service) -> None:
+    """Give each channel that was stopped one more attempt."""
+    with service.database.transaction() as session:
+        for channel in service.channels:
+            deliveries.try_channel_again(session, channel)

@@ -6,7 +6,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,7 +33,8 @@ def measure(url: str, orders: int) -> dict[str, Any]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CAPTURE_")}
         settings = {
             "CAPTURE_DATABASE_URL": url,
-            "CAPTURE_FOLDER_PATH": folder,
+            "CAPTURE_FOLDER_PATH": f"{folder}/outbox",
+            "CAPTURE_JOURNAL_PATH": f"{folder}/journal",
             "CAPTURE_CAMPAIGN_ID": "1000",
             "CAPTURE_ACTION_TRACKER_ID": "4321",
         }
@@ -42,7 +42,7 @@ def measure(url: str, orders: int) -> dict[str, Any]:
             [sys.executable, "-m", "bench.export"], env=inherited | settings, check=True, capture_output=True
         )
         measured: dict[str, Any] = json.loads(done.stdout)
-        measured["files"] = len(os.listdir(folder))  # noqa: PTH208 (only counted)
+        measured["files"] = len(os.listdir(f"{folder}/outbox"))  # noqa: PTH208 (only counted)
     return measured
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     service = assemble()
     service.prepare()
     before, began = _peak_mb(), time.perf_counter()
-    while worker.work(service, threading.Event()):
+    while worker.work(service):
         pass
     seconds, after = time.perf_counter() - began, _peak_mb()
     print(json.dumps({"seconds": round(seconds, 1), "peak_mb": round(after), "grew_by_mb": round(after - before)}))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,8 @@ STOREFRONT: Final = "https://www.shop.example"
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 60, 30, 120
 
-DATABASE, OUTBOX, SPOOL, KEY_FILE, LOG = "demo.db", "outbox", "spool", "keys.env", "service.log"
+DATABASE, OUTBOX, SPOOL, JOURNAL = "demo.db", "outbox", "spool", "journal"
+KEY_FILE, LOG = "keys.env", "service.log"
 
 
 class DemoFailed(Exception):
@@ -51,6 +53,7 @@ def settings(keys: Keys) -> dict[str, str]:
         "CAPTURE_DATABASE_URL": f"sqlite:///{DATABASE}",
         "CAPTURE_FOLDER_PATH": OUTBOX,
         "CAPTURE_SPOOL_PATH": SPOOL,
+        "CAPTURE_JOURNAL_PATH": JOURNAL,
         "CAPTURE_CAMPAIGN_ID": CAMPAIGN_ID,
         "CAPTURE_ACTION_TRACKER_ID": ACTION_TRACKER_ID,
         "CAPTURE_ORDER_KEYS": _hash(keys.order),
@@ -73,8 +76,8 @@ def prepare(directory: Path, keys: Keys) -> None:
     key_file = directory / KEY_FILE
     if any(directory.iterdir()) and not key_file.exists():
         raise DemoFailed(f"{directory} is not empty and no demo made it; name another folder with --directory.")
-    outbox, spool = directory / OUTBOX, directory / SPOOL
-    files = (*outbox.glob("*.csv"), *outbox.glob("*.part"), *spool.glob("*.spool"), directory / LOG)
+    written = [directory.glob(f"{place}/*.{end}") for place in (OUTBOX, JOURNAL) for end in ("csv", "part")]
+    files = (*chain(*written), *(directory / SPOOL).glob("*.spool"), directory / LOG)
     for left in (*directory.glob(f"{DATABASE}*"), *files):
         left.unlink(missing_ok=True)
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

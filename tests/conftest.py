@@ -141,7 +141,7 @@ def clock() -> Clock:
 def service(database: Database, make_settings: SettingsFactory, outbox: Path, clock: Clock) -> Service:
     """The service on the test's database, delivering to a folder, with no worker of its own."""
     channel = FolderChannel(FolderSettings(path=outbox))
-    return Service(make_settings(), database, channel, clock, schema_is_checked=True)
+    return Service(make_settings(), database, {"folder": channel}, clock, schema_is_checked=True)
 
 
 @pytest.fixture

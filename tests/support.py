@@ -1,6 +1,5 @@
 """Small things that tests say often."""
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,7 +58,7 @@ def order(order_id: str = "A-1001", *, items: int = 2, age: timedelta = timedelt
 
 def work(service: Service) -> None:
     """Let the worker do what there is to do."""
-    while worker.work(service, threading.Event()):
+    while worker.work(service):
         pass
 
 

@@ -19,6 +19,8 @@ PACKAGES: Final = {
     "caddy": "caddy",
     "php": "php-cli",
     "node": "nodejs",
+    "vsftpd": "vsftpd",
+    "sshd": "openssh-server",
 }
 """The Debian package of each program."""
 PLACES: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -21,7 +21,7 @@ from tests.servers import HOST, free_port, wait_until
 from tests.support import bearer, body, order
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["serve", "worker", "migrate", "keys new", "export", "check", "openapi"]
+COMMANDS = ["serve", "worker", "migrate", "keys new", "export", "check", "doctor", "recover", "snippet", "openapi"]
 
 
 COMMAND = [sys.executable, "-m", "app.cli"]
@@ -126,6 +126,26 @@ def test_without_wait_the_export_is_left_to_a_worker(database_with_orders: str) 
     assert json.loads(told.stdout)["state"] == "queued"
     done = json.loads(run("export", "--wait", CAPTURE_DATABASE_URL=database_with_orders).stdout)
     assert (done["id"], done["exported"]) == (json.loads(told.stdout)["id"], 2)
+
+
+def test_what_waits_for_a_person_is_sent_again_on_purpose(database_with_orders: str) -> None:
+    """One batch by its id, or all that are stuck: the same bytes under the same name, by the next worker."""
+    Path("out").write_text("no folder")
+    kept = {"CAPTURE_DATABASE_URL": database_with_orders, "CAPTURE_FOLDER_PATH": "out", "CAPTURE_DELIVERY_TRIES": "1"}
+    [batch] = json.loads(run("export", "--wait", **kept).stdout)["batches"]
+    assert batch["state"] == "failed"
+    Path("out").unlink()
+    assert batch["id"] in run("export", "--redeliver", "stuck", **kept).stdout
+    run("export", "--wait", **kept)
+    [file] = Path("out").iterdir()
+    content = file.read_bytes()
+    file.unlink()
+    assert "none waited for a person" in run("export", "--redeliver", "stuck", **kept).stdout
+    assert batch["id"] in run("export", "--redeliver", batch["id"], **kept).stdout
+    run("export", "--wait", **kept)
+    assert file.read_bytes() == content
+    unknown = run("export", "--redeliver", "nothing", **kept)
+    assert (unknown.returncode, unknown.stderr) == (1, "conversion-capture: There is no batch with this id.\n")
 
 
 def test_a_file_with_faults_is_status_1(tmp_path: Path) -> None:

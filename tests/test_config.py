@@ -112,6 +112,28 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.linked_domains == ("shop.test", "*.shop.test")
 
 
+def test_files_of_an_event_type_leave_by_its_own_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its channel, else the common one; also for an event type that is not set up any more."""
+    Path("types.toml").write_text(
+        '[b2b]\ncampaign_id = 1\naction_tracker_id = 2\nchannel = "email"\nemail_to = "b2b@impact.example"\n'
+        "[plain]\ncampaign_id = 1\naction_tracker_id = 3\n"
+    )
+    loaded = settings(monkeypatch, CAPTURE_EVENT_TYPES="types.toml", CAPTURE_CHANNEL="sftp")
+    keys = ("b2b", "plain", "default", "gone")
+    assert [loaded.channel_of(key) for key in keys] == ["email", "sftp", "sftp", "sftp"]
+    assert loaded.channels_in_use == ["email", "sftp"]
+
+
+@pytest.mark.parametrize(
+    "address", ["a@b.example, c@d.example", "Ann <a@b.example>", "a@b.example\\r\\nBcc: x@y.z", "a"]
+)
+def test_an_event_type_has_one_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """impact.com reads the first address only, and a header must not come in with it."""
+    Path("types.toml").write_text(f'[b2b]\ncampaign_id = 1\naction_tracker_id = 2\nemail_to = "{address}"\n')
+    with pytest.raises(Misconfigured, match="not one e-mail address"):
+        settings(monkeypatch, CAPTURE_EVENT_TYPES="types.toml")
+
+
 def test_event_types_come_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has ids and columns of its own, and `[default]` may stand there too."""
     Path("types.toml").write_text(

@@ -15,6 +15,7 @@ from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.main import create_app
 from app.service import Service
 from tests.conftest import SettingsFactory
+from tests.support import ORDER_KEY, bearer, body
 
 
 def test_all_is_well(client: TestClient, database: Database) -> None:
@@ -31,12 +32,22 @@ def test_all_is_well(client: TestClient, database: Database) -> None:
 
 
 def test_an_unknown_schema_takes_no_orders(client: TestClient, database: Database) -> None:
-    """After a newer version has migrated, this one still takes clicks and says that it cannot take orders."""
+    """A newer version has migrated, and its schema enforces something: this one takes clicks, and no orders."""
     with database.transaction() as session:
         session.connection().execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+        session.connection().execute(text("UPDATE compatibility SET oldest = 'newer'"))
     assert client.get("/readyz").status_code == 200
     answer = client.get("/readyz/orders")
     assert (answer.status_code, answer.json()["database_schema"]) == (503, "unknown")
+
+
+def test_orders_are_taken_while_newer_replicas_replace_this_one(client: TestClient, database: Database) -> None:
+    """A newer version has migrated, and its schema only adds something: this one stays in service."""
+    with database.transaction() as session:
+        session.connection().execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+    answer = client.get("/readyz/orders")
+    assert (answer.status_code, answer.json()["database_schema"]) == (200, "newer")
+    assert client.post("/orders", json=body(), headers=bearer(ORDER_KEY)).status_code == 201
 
 
 @pytest.fixture
@@ -50,7 +61,8 @@ def lonely(tmp_path: Path) -> Iterator[TestClient]:
 def _without_database(folder: Path) -> Iterator[TestClient]:
     url = "postgresql+psycopg://nobody:secret@127.0.0.1:9/nothing"
     given = {"database_url": SecretStr(url), "campaign_id": 1, "action_tracker_id": 2, "spool_path": folder / "spool"}
-    service = Service(Settings.model_validate(given), Database(url), FolderChannel(FolderSettings(path=folder)))
+    channels = {"folder": FolderChannel(FolderSettings(path=folder))}
+    service = Service(Settings.model_validate(given), Database(url), channels)
     with TestClient(create_app(service, with_worker=False)) as client:
         yield client
 
@@ -89,7 +101,7 @@ def test_a_spool_that_cannot_be_written_is_told_while_the_database_takes_clicks(
     """Clicks can be taken, so it is ready; the body says what an operator should see to."""
     (tmp_path / "file").write_text("a file in the way")
     settings = make_settings(spool_path=tmp_path / "file" / "spool")
-    service = Service(settings, database, FolderChannel(FolderSettings(path=tmp_path)))
+    service = Service(settings, database, {"folder": FolderChannel(FolderSettings(path=tmp_path))})
     with TestClient(create_app(service, with_worker=False)) as client:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["spool"]["state"]) == (200, "unwritable")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import Database
 from app.errors import Misconfigured
-from app.migrations import Schema, look, migrate, require_current
+from app.migrations import Schema, look, migrate, require_usable
 from app.tables import METADATA
 from tests.conftest import driver
 from tests.servers import Postgres
@@ -64,17 +64,74 @@ def test_migrating_again_changes_nothing(empty: Database) -> None:
 def test_a_schema_of_a_newer_version_is_refused(empty: Database) -> None:
     """An old version does not work on, or change, what it does not understand."""
     migrate(empty)
-    with empty.transaction() as session:
-        session.connection().execute(text("UPDATE alembic_version SET version_num = 'from the future'"))
+    set_revision(empty, "from the future", "from the future")
     assert look(empty) is Schema.UNKNOWN
     with pytest.raises(Misconfigured, match="does not know"):
         migrate(empty)
 
 
+class Killed(BaseException):
+    """The end of a process in the middle of a statement."""
+
+
+def set_revision(database: Database, revision: str, oldest: str) -> None:
+    """Be a newer version that has migrated, and that says whose code may still work here."""
+    with database.transaction() as session:
+        session.connection().execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
+        session.connection().execute(text("UPDATE compatibility SET oldest = :one"), {"one": oldest})
+
+
+def test_a_replica_goes_on_while_newer_ones_replace_it(empty: Database) -> None:
+    """The new version's schema only adds something: the version before works on, and does not migrate back."""
+    migrate(empty)
+    set_revision(empty, "9999", "0004")
+    assert look(empty) is Schema.NEWER
+    require_usable(look(empty))
+    migrate(empty)
+    assert look(empty) is Schema.NEWER
+
+
+def test_a_replica_stops_where_a_newer_version_enforces_something(empty: Database) -> None:
+    """The new schema says that only newer code may work with it: a sentence says what to do."""
+    migrate(empty)
+    set_revision(empty, "9999", "9998")
+    assert look(empty) is Schema.UNKNOWN
+    with pytest.raises(Misconfigured, match="run the newer version"):
+        require_usable(look(empty))
+
+
+def test_a_migration_that_breaks_off_anywhere_leaves_nothing_behind(empty: Database) -> None:
+    """Killed at any of its statements: the database is as it was, and the next try works."""
+    executed, breaks_at = 0, 0
+
+    @event.listens_for(empty.engine, "before_cursor_execute")
+    def count(*_: object) -> None:
+        nonlocal executed
+        executed += 1
+        if executed == breaks_at:
+            raise Killed
+
+    look(empty)
+    before = executed
+    breaks_at = before + 2
+    while True:
+        executed = 0
+        try:
+            migrate(empty)
+            break
+        except Killed:
+            executed = -(10**6)
+            assert look(empty) is Schema.EMPTY
+        breaks_at += 7  # every seventh, to be quick
+    executed = -(10**6)
+    assert breaks_at > 30
+    assert look(empty) is Schema.CURRENT
+
+
 def test_an_empty_database_is_not_worked_on(empty: Database) -> None:
     """The sentence says which command helps."""
     with pytest.raises(Misconfigured, match="conversion-capture migrate"):
-        require_current(look(empty))
+        require_usable(look(empty))
 
 
 def test_a_migration_that_breaks_off_leaves_nothing_behind(empty: Database) -> None:

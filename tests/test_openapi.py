@@ -38,9 +38,9 @@ def schema(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     url, stored = f"sqlite:///{folder / 'openapi.db'}", f"sha256:{hash_of(KEY)}"
     keys = {f"{right}_keys": (stored,) for right in ("order", "export", "read")}
     values: dict[str, Any] = {"database_url": SecretStr(url), "campaign_id": 1000, "action_tracker_id": 4321, **keys}
-    values["spool_path"] = folder / "spool"
+    values |= {"spool_path": folder / "spool", "journal_path": folder / "journal"}
     channel = FolderChannel(FolderSettings(path=folder / "outbox"))
-    service = Service(Settings.model_validate(values), Database(url), channel, schema_is_checked=True)
+    service = Service(Settings.model_validate(values), Database(url), {"folder": channel}, schema_is_checked=True)
     with served(create_app(service)) as address:  # with a worker, so that who waits for an export does not wait in vain
         found = schemathesis.openapi.from_url(f"{address}/openapi.json")
         found.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)

@@ -22,23 +22,23 @@ APP = ROOT / "app"
 
 # Imports ----------------------------------------------------------------------------------------------------------
 
-STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "ledger")
+STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "ledger", "alarms")
 """From left to right; a folder may import those to its left."""
 SHARED = frozenset(
     {
         *("config", "database", "errors", "event_type", "lane", "logs", "metrics", "migrations", "security"),
-        *("strict_json", "web"),
+        *("strict_json", "web", "write_lock"),
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""
-SEE_ALL = frozenset({"main", "worker", "service", "tables", "cli", "health"})
+SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "spool", "snippet_store"})
+STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "facts"})
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "build", "deliver"),
-        *("intake", "orders", "exports"),
+        *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "watch", "outage", "notify"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -155,6 +155,8 @@ MAY = {
     ("GET", "/batches/{batch_id}"): {"export", "read"},
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
+    ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("GET", "/alarms"): {"export", "read"},
 }
 """Who may call what, as the contract has it."""
 
@@ -216,7 +218,9 @@ def test_what_changes_something_is_never_a_get(client: TestClient, paths: dict[s
 
 CLASSES: list[type[BaseSettings]] = [Settings, *(settings for settings, _ in CHANNELS.values())]
 VARIABLES = [
-    f"{one.model_config.get('env_prefix', '')}{field}".upper() for one in CLASSES for field in one.model_fields
+    f"{one.model_config.get('env_prefix', '')}{field.rstrip('_')}".upper()
+    for one in CLASSES
+    for field in one.model_fields
 ]
 
 

@@ -55,7 +55,12 @@ class BatchFile:
     @property
     def sha256(self) -> str:
         """The SHA-256 of the content, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
+        return sha256(self.content)
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def file_name(kind: BatchKind, event_type: str, batch_id: str, day: date) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     Row,
     delete,
@@ -111,14 +112,21 @@ class LeftOut(SQLModel, table=True):
 
 
 class Undelivered(SQLModel, table=True):
-    """A batch that has not arrived yet. The row comes with the batch and goes with its delivery."""
+    """A batch that has not arrived yet. The row comes with the batch and goes with its delivery.
+
+    `since` is the number of the last attempt before it was queued. `stuck` is set when no attempt comes by itself any
+    more: `failed`, or `unknown` if the file may have arrived.
+    """
 
     __tablename__ = "undelivered"
+    __table_args__ = (CheckConstraint("stuck IN ('failed', 'unknown')", name="undelivered_stuck"),)
 
     batch: int = Field(sa_column=Column(ROW_ID, ForeignKey("batch.id"), primary_key=True, autoincrement=False))
     due_at: datetime = Field(sa_type=UTCDateTime)
     token: int = 0
     leased_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    since: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    stuck: str | None = None
 
 
 EXPORT: Final = Export.__table__  # type: ignore[attr-defined]
@@ -261,11 +269,10 @@ def add_batch(session: Session, row: dict[str, Any], content: bytes, lines: Iter
     connection = session.connection()
     number: int = connection.execute(insert(BATCH).returning(BATCH.c.id), [row]).scalar_one()
     connection.execute(insert(BATCH_CONTENT), [{"batch": number, "content": content}])
-    connection.execute(
-        insert(BATCH_LINE),
-        [{"revision_id": revision_id, "batch": number, "first_line": line} for revision_id, line in lines],
-    )
-    connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database_now(session), "token": 0}])
+    placed = [{"revision_id": revision_id, "batch": number, "first_line": line} for revision_id, line in lines]
+    if placed:  # a file that left before an older database was restored may have lost its orders
+        connection.execute(insert(BATCH_LINE), placed)
+    connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database_now(session)}])
     return number
 
 

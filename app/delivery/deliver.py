@@ -1,18 +1,29 @@
-"""One batch through the configured channel: recorded before it begins, and again when it has ended."""
+"""One batch through its channel: recorded before it begins, and again when it has ended."""
 
 import logging
+import random
+import threading
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session
 
 from app.batches import store as batches
-from app.batches.batch import BatchFile
+from app.batches.batch import sha256
+from app.batches.store import BATCH
 from app.config import Settings
-from app.database import Database, database_now
+from app.database import Database
 from app.delivery import store
-from app.delivery.attempt import next_try
+from app.delivery.attempt import ARRIVED, HELD_FOR_A_PERSON, Outcome, after
 from app.delivery.channels import Channel
+from app.delivery.heartbeat import Heartbeat
+from app.delivery.journal import Journal
+from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import Claim
-from app.errors import ChannelRefused, DeliveryError
+from app.errors import ChannelRefused, DeliveryError, LeaseLost, OutcomeUnknown, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -20,36 +31,94 @@ logger = logging.getLogger(__name__)
 def claim(database: Database, settings: Settings, now: datetime) -> Claim | None:
     """Take a batch that is due, and record the attempt before anything leaves."""
     with database.transaction() as session:
-        claimed = store.claim_batch(session, timedelta(seconds=settings.lease_seconds))
-        if claimed is None:
+        allowed = may_leave(session, settings)
+        row = store.claim_batch(session, timedelta(seconds=settings.lease_seconds), allowed)
+        if row is None:
             return None
-        logger.debug("delivery.claimed", extra={"batch": claimed.batch})
-        store.start(session, claimed, settings.channel, now)
+        logger.debug("delivery.claimed", extra={"batch": row.batch})
+        claimed = store.start(session, row, settings.channel_of(row.event_type), now)
     logger.debug("delivery.started", extra={"batch": claimed.batch, "attempt": claimed.number})
     return claimed
 
 
-def deliver(database: Database, channel: Channel, claimed: Claim, clock: Callable[[], datetime]) -> None:
+def may_leave(session: Session, settings: Settings) -> ColumnElement[bool]:
+    """Say which batches may go: those of event types whose channel is not stopped. Unknown ones use the default."""
+    stopped = store.stopped_channels(session)
+    barred = {key for key in settings.event_type_keys if settings.channel_of(key) in stopped}
+    allowed: ColumnElement[bool] = (
+        BATCH.c.event_type.in_(set(settings.event_type_keys) - barred)
+        if settings.channel in stopped
+        else BATCH.c.event_type.not_in(barred)
+    )
+    return allowed
+
+
+def deliver(
+    database: Database,
+    journal: Journal,
+    channel: Channel,
+    settings: Settings,
+    claimed: Claim,
+    clock: Callable[[], datetime],
+    stopping: threading.Event,
+) -> None:
     """Hand a claimed batch to the channel, with no transaction open, and record how it went. Raises LeaseLost."""
-    try:
-        channel.send(_file(database, claimed))
-    except DeliveryError as error:
-        logger.warning("delivery.failed", extra={"batch": claimed.batch, "detail": str(error)})
-        with database.transaction() as session:
-            due_at = next_try(claimed.number, database_now(session))
-            store.finish_failed(session, claimed, clock(), str(error), due_at)
-        return
-    logger.debug("delivery.sent", extra={"batch": claimed.batch})
+    facts = {"batch": claimed.batch, "channel": claimed.channel, "attempt": claimed.number}
+    with Heartbeat(database, claimed, timedelta(seconds=settings.lease_seconds), stopping) as heartbeat:
+        outcome = _attempt(database, journal, channel, settings, claimed, heartbeat.progress)
+    logger.debug("delivery.sent", extra=facts)
     with database.transaction() as session:
-        store.finish_delivered(session, claimed, clock())
-    logger.info("delivery.done", extra={"batch": claimed.batch})
+        store.finish(session, claimed, outcome, heartbeat.sent_bytes, clock())
+        logger.debug("delivery.recorded", extra=facts)
+    if outcome is ARRIVED:
+        logger.info("delivery.done", extra=facts)
+    else:
+        logger.warning("delivery.failed", extra=facts | {"code": outcome.code, "detail": outcome.detail})
 
 
-def _file(database: Database, claimed: Claim) -> BatchFile:
+def _attempt(
+    database: Database, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+) -> Outcome:
+    """Try once, and say what it came to. Raises what `progress` raises, and Unavailable."""
+    if claimed.tries > settings.delivery_tries:  # whoever tried ended each time before that could be recorded
+        return HELD_FOR_A_PERSON
+    try:
+        return _hand_over(_parcel(database, claimed), journal, channel, settings, claimed, progress)
+    except DeliveryError as error:
+        failure = error
+    except (LeaseLost, Unavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 (a channel's fault is no reason to try for ever; the log names the place)
+        failure = _unexpected(error, claimed)
+    return after(failure, claimed.tries, settings.delivery_tries, random.random())  # noqa: S311 (a wait is no secret)
+
+
+def _hand_over(
+    parcel: Parcel, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+) -> Outcome:
+    """Keep the file, ask if it may be there already, and send it."""
+    journal.keep(parcel)  # with the attempt on record, and no byte under way
+    there = channel.ask(parcel) if claimed.doubtful else False
+    if there is None and settings.unknown_outcome == "hold":
+        return HELD_FOR_A_PERSON
+    if not there:
+        channel.send(parcel, progress)
+    return ARRIVED
+
+
+def _unexpected(error: Exception, claimed: Claim) -> DeliveryError:
+    """Log what no channel should raise, without its text, which may hold a secret; nobody knows how far it got."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    facts = {"batch": claimed.batch, "channel": claimed.channel, "error": type(error).__name__}
+    logger.error("delivery.unexpected", extra=facts | {"place": f"{Path(place.filename).name}:{place.lineno}"})
+    return OutcomeUnknown(f"The channel {claimed.channel} failed unexpectedly ({type(error).__name__}); see the log.")
+
+
+def _parcel(database: Database, claimed: Claim) -> Parcel:
     """Return the batch's file. Raises ChannelRefused if its bytes are not the ones that were rendered."""
     with database.snapshot() as session:
         row = store.file_of(session, claimed.batch)
-        file = BatchFile(row.filename, batches.content_of(session, claimed.batch), row.rows, ())
-    if file.sha256 != row.sha256:
-        raise ChannelRefused(f"The stored content of {file.name} is not what was rendered; restore the database.")
-    return file
+        content = batches.content_of(session, claimed.batch)
+    if sha256(content) != row.sha256:
+        raise ChannelRefused(f"The stored content of {row.filename} is not what was rendered; restore the database.")
+    return Parcel(row.filename, content, row.event_type)

@@ -1,17 +1,31 @@
 """The records of deliveries, and every statement on them: one row per attempt, from before the first byte leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Row, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Row,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches.store import BATCH, UNDELIVERED
 from app.database import UTCDateTime, database_now, insert_new
-from app.delivery.attempt import AttemptStatus
-from app.errors import LeaseLost
+from app.delivery.attempt import MOST_DENIALS, AttemptStatus, BatchState, Outcome
+from app.errors import LeaseLost, OutcomeUnknown
 
 
 class Attempt(SQLModel, table=True):
@@ -28,25 +42,61 @@ class Attempt(SQLModel, table=True):
     started_at: datetime = Field(sa_type=UTCDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     status: str
+    code: str | None = None
     detail: str | None = None
+    sent_bytes: int | None = None
+
+
+class ChannelTrouble(SQLModel, table=True):
+    """Why a channel is, or is about to be, used no more: refused logins in a row, or a receiver that is not trusted.
+
+    The row goes with the next success. `stopped_at` is set once nothing more leaves by the channel.
+    """
+
+    __tablename__ = "channel_trouble"
+
+    channel: str = Field(primary_key=True)
+    denials: int
+    code: str
+    detail: str
+    stopped_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 ATTEMPT: Final = Attempt.__table__  # type: ignore[attr-defined]
+TROUBLE: Final = ChannelTrouble.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's right to deliver a batch until its lease ends."""
+    """A worker's right to deliver a batch until its lease ends.
+
+    `tries` counts the attempts since the batch was queued, this one too; `doubtful` says that the file may have arrived
+    by one of them.
+    """
 
     batch: int
     number: int
+    event_type: str
+    channel: str
+    tries: int = 1
+    doubtful: bool = False
 
 
-def claim_batch(session: Session, lease: timedelta) -> Claim | None:
-    """Take the first batch that is due and that nobody is delivering."""
+# Claims ---------------------------------------------------------------------------------------------------------
+
+
+def claim_batch(session: Session, lease: timedelta, allowed: ColumnElement[bool]) -> Row[Any] | None:
+    """Take the first batch that is due, is `allowed` to go, and that nobody is delivering; return its row, claimed."""
     connection, now = session.connection(), database_now(session)
     free = or_(UNDELIVERED.c.leased_until.is_(None), UNDELIVERED.c.leased_until <= now)
-    due = select(UNDELIVERED).where(UNDELIVERED.c.due_at <= now, free).order_by(UNDELIVERED.c.batch).limit(1)
+    due = (
+        select(UNDELIVERED, BATCH.c.event_type)
+        .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
+        .where(UNDELIVERED.c.due_at <= now, UNDELIVERED.c.stuck.is_(None), free, allowed)
+        .order_by(UNDELIVERED.c.batch)
+        .limit(1)
+        .with_for_update(of=UNDELIVERED, skip_locked=True)  # where there is such a thing
+    )
     row = connection.execute(due).one_or_none()
     if row is None:
         return None
@@ -55,35 +105,124 @@ def claim_batch(session: Session, lease: timedelta) -> Claim | None:
         .where(UNDELIVERED.c.batch == row.batch, UNDELIVERED.c.token == row.token)
         .values(token=row.token + 1, leased_until=now + lease)
     )
-    return Claim(row.batch, row.token + 1) if connection.execute(mine).rowcount == 1 else None
+    return row if connection.execute(mine).rowcount == 1 else None
 
 
-def start(session: Session, claim: Claim, channel: str, now: datetime) -> None:
-    """Record an attempt, and that an earlier one that never ended will not be known."""
+def start(session: Session, row: Row[Any], channel: str, now: datetime) -> Claim:
+    """Record an attempt on a batch just claimed, and that an earlier one that never ended will not be known."""
+    connection, number = session.connection(), row.token + 1
+    this_batch = ATTEMPT.c.batch == row.batch
+    unended = update(ATTEMPT).where(this_batch, ATTEMPT.c.status == AttemptStatus.STARTED.value)
+    told = {"code": OutcomeUnknown.code, "detail": "The worker stopped in the middle of it."}
+    connection.execute(unended.values(status=AttemptStatus.UNKNOWN.value, ended_at=now, **told))
+    unknown = exists().where(this_batch, ATTEMPT.c.number > row.since, ATTEMPT.c.status == AttemptStatus.UNKNOWN.value)
+    doubtful = connection.execute(select(unknown)).scalar_one()
+    new = {"batch": row.batch, "number": number, "channel": channel, "started_at": now}
+    connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.STARTED.value}])
+    return Claim(row.batch, number, row.event_type, channel, tries=number - row.since, doubtful=bool(doubtful))
+
+
+def renew(session: Session, claim: Claim, lease: timedelta, sent_bytes: int) -> bool:
+    """Lengthen a claim from now on and note how far it got; say whether it was still ours."""
+    until = database_now(session) + lease
+    if session.connection().execute(_ours(claim).values(leased_until=until)).rowcount != 1:
+        return False
+    mine = update(ATTEMPT).where(ATTEMPT.c.batch == claim.batch, ATTEMPT.c.number == claim.number)
+    session.connection().execute(mine.values(sent_bytes=sent_bytes))
+    return True
+
+
+def finish(session: Session, claim: Claim, outcome: Outcome, sent_bytes: int, now: datetime) -> None:
+    """Record how an attempt ended; a batch that has arrived leaves the queue. Raises LeaseLost."""
     connection = session.connection()
-    connection.execute(
-        update(ATTEMPT)
-        .where(ATTEMPT.c.batch == claim.batch, ATTEMPT.c.status == AttemptStatus.STARTED.value)
-        .values(status=AttemptStatus.UNKNOWN.value, ended_at=now, detail="The worker stopped in the middle of it.")
-    )
-    row = {"batch": claim.batch, "number": claim.number, "channel": channel, "started_at": now}
-    connection.execute(insert(ATTEMPT), [row | {"status": AttemptStatus.STARTED.value}])
-
-
-def finish_delivered(session: Session, claim: Claim, now: datetime) -> None:
-    """Record that the batch arrived; it leaves the queue. Raises LeaseLost."""
-    _end(session, claim, AttemptStatus.DELIVERED, now, None)
-    statement = delete(UNDELIVERED).where(_is_ours(claim))
-    if session.connection().execute(statement).rowcount != 1:
+    mine = update(ATTEMPT).where(ATTEMPT.c.batch == claim.batch, ATTEMPT.c.number == claim.number)
+    told = {"code": outcome.code, "detail": outcome.detail, "sent_bytes": sent_bytes}
+    connection.execute(mine.values(status=outcome.status.value, ended_at=now, **told))
+    if connection.execute(_next(session, claim, outcome)).rowcount != 1:
         raise LeaseLost("Another worker has taken this delivery over.")
+    if outcome.status is AttemptStatus.DELIVERED:
+        connection.execute(delete(TROUBLE).where(TROUBLE.c.channel == claim.channel))
+    elif outcome.denials or outcome.stops:
+        _note_trouble(session, claim.channel, outcome)
 
 
-def finish_failed(session: Session, claim: Claim, now: datetime, detail: str, due_at: datetime) -> None:
-    """Record a failure, and when the next try is due. Raises LeaseLost."""
-    _end(session, claim, AttemptStatus.FAILED, now, detail)
-    statement = update(UNDELIVERED).where(_is_ours(claim)).values(due_at=due_at, leased_until=None)
-    if session.connection().execute(statement).rowcount != 1:
-        raise LeaseLost("Another worker has taken this delivery over.")
+def _next(session: Session, claim: Claim, outcome: Outcome) -> Any:
+    """Return the statement on the queue that follows from an outcome."""
+    if outcome.status is AttemptStatus.DELIVERED:
+        return delete(UNDELIVERED).where(_is_ours(claim))
+    if outcome.wait is not None:
+        return _ours(claim).values(due_at=database_now(session) + outcome.wait, leased_until=None)
+    unknown = outcome.status is AttemptStatus.UNKNOWN or claim.doubtful
+    return _ours(claim).values(stuck=(BatchState.UNKNOWN if unknown else BatchState.FAILED).value, leased_until=None)
+
+
+def _ours(claim: Claim) -> Any:
+    return update(UNDELIVERED).where(_is_ours(claim))
+
+
+def _is_ours(claim: Claim) -> ColumnElement[bool]:
+    same: ColumnElement[bool] = (UNDELIVERED.c.batch == claim.batch) & (UNDELIVERED.c.token == claim.number)
+    return same
+
+
+# Channels -------------------------------------------------------------------------------------------------------
+
+
+def stopped_channels(session: Session) -> list[str]:
+    """Return the channels that nothing leaves by until a person has looked."""
+    stopped = select(TROUBLE.c.channel).where(TROUBLE.c.stopped_at.is_not(None))
+    return list(session.connection().execute(stopped).scalars())
+
+
+def troubles(session: Session) -> Sequence[Row[Any]]:
+    """Return what is wrong with channels."""
+    return session.connection().execute(select(TROUBLE).order_by(TROUBLE.c.channel)).all()
+
+
+def _note_trouble(session: Session, channel: str, outcome: Outcome) -> None:
+    connection, now = session.connection(), database_now(session)
+    new = {"channel": channel, "denials": 0, "code": outcome.code, "detail": outcome.detail}
+    connection.execute(insert_new(session, TROUBLE), [new])
+    this = update(TROUBLE).where(TROUBLE.c.channel == channel)
+    told = {"code": outcome.code, "detail": outcome.detail}
+    connection.execute(this.values(denials=TROUBLE.c.denials + outcome.denials, **told))
+    enough = TROUBLE.c.stopped_at.is_(None) & (TROUBLE.c.denials >= (0 if outcome.stops else MOST_DENIALS))
+    connection.execute(this.where(enough).values(stopped_at=now))
+
+
+def try_channel_again(session: Session, channel: str) -> None:
+    """Let a channel that was stopped be used for one more attempt, which a success makes good."""
+    again = update(TROUBLE).where(TROUBLE.c.channel == channel, TROUBLE.c.stopped_at.is_not(None))
+    session.connection().execute(again.values(stopped_at=None, denials=MOST_DENIALS - 1))
+
+
+# What a person does ---------------------------------------------------------------------------------------------
+
+
+def requeue(session: Session, batch: int) -> None:
+    """Put a batch into the queue again, with the next attempt's number; one that is there becomes due at once."""
+    connection, now = session.connection(), database_now(session)
+    newest = select(func.coalesce(func.max(ATTEMPT.c.number), 0)).where(ATTEMPT.c.batch == batch)
+    last = connection.execute(newest).scalar_one()
+    row = {"batch": batch, "due_at": now, "token": last, "since": last}
+    connection.execute(insert_new(session, UNDELIVERED), [row])
+    again = update(UNDELIVERED).where(UNDELIVERED.c.batch == batch)
+    connection.execute(again.values(due_at=now, stuck=None, since=UNDELIVERED.c.token))
+
+
+def confirm(session: Session, batch: int, now: datetime) -> bool:
+    """Record that a person saw the batch at impact.com, and end its delivery; say whether it was under way at all."""
+    connection = session.connection()
+    ended = delete(UNDELIVERED).where(UNDELIVERED.c.batch == batch).returning(UNDELIVERED.c.token)
+    row = connection.execute(ended).first()
+    if row is None:
+        return False
+    new = {"batch": batch, "number": row.token + 1, "channel": "person", "started_at": now, "ended_at": now}
+    connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.DELIVERED.value}])
+    return True
+
+
+# Reading --------------------------------------------------------------------------------------------------------
 
 
 def file_of(session: Session, batch: int) -> Row[Any]:
@@ -91,32 +230,41 @@ def file_of(session: Session, batch: int) -> Row[Any]:
     return session.connection().execute(select(BATCH).where(BATCH.c.id == batch)).one()
 
 
-def requeue(session: Session, batch: int) -> None:
-    """Put a batch into the queue again, with the next attempt's number; one that is there becomes due at once."""
-    connection, now = session.connection(), database_now(session)
-    last = select(func.coalesce(func.max(ATTEMPT.c.number), 0)).where(ATTEMPT.c.batch == batch)
-    row = {"batch": batch, "due_at": now, "token": connection.execute(last).scalar_one()}
-    connection.execute(insert_new(session, UNDELIVERED), [row])
-    connection.execute(update(UNDELIVERED).where(UNDELIVERED.c.batch == batch).values(due_at=now))
+def queued(session: Session, batch: int) -> Row[Any] | None:
+    """Return a batch's row in the queue."""
+    return session.connection().execute(select(UNDELIVERED).where(UNDELIVERED.c.batch == batch)).one_or_none()
 
 
-def attempts(session: Session, batches: Sequence[int]) -> dict[int, list[Row[Any]]]:
+def stuck(session: Session, batches: Sequence[int]) -> set[int]:
+    """Return which of the batches wait for a person."""
+    found = select(UNDELIVERED.c.batch).where(UNDELIVERED.c.batch.in_(batches), UNDELIVERED.c.stuck.is_not(None))
+    return set(session.connection().execute(found).scalars())
+
+
+def waiting_for_a_person(session: Session) -> list[Row[Any]]:
+    """Return the batches that no attempt comes for by itself, as (batch, batch_id, event_type, filename, stuck)."""
+    statement = (
+        select(UNDELIVERED.c.batch, BATCH.c.batch_id, BATCH.c.event_type, BATCH.c.filename, UNDELIVERED.c.stuck)
+        .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
+        .where(UNDELIVERED.c.stuck.is_not(None))
+        .order_by(UNDELIVERED.c.batch)
+    )
+    return list(session.connection().execute(statement))
+
+
+def newest_delivery(session: Session, channel: str) -> datetime | None:
+    """Return when the newest batch that arrived by a channel did so; batches are looked through from the newest on."""
+    arrived = (ATTEMPT.c.channel == channel) & (ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
+    newest = (
+        select(ATTEMPT.c.ended_at).where(arrived).order_by(ATTEMPT.c.batch.desc(), ATTEMPT.c.number.desc()).limit(1)
+    )
+    return session.connection().execute(newest).scalar_one_or_none()
+
+
+def attempts(session: Session, batches: Collection[int]) -> dict[int, list[Row[Any]]]:
     """Return the attempts of batches, oldest first."""
     statement = select(ATTEMPT).where(ATTEMPT.c.batch.in_(batches)).order_by(ATTEMPT.c.batch, ATTEMPT.c.number)
     found: dict[int, list[Row[Any]]] = {}
     for row in session.connection().execute(statement):
         found.setdefault(row.batch, []).append(row)
     return found
-
-
-def _is_ours(claim: Claim) -> Any:
-    return (UNDELIVERED.c.batch == claim.batch) & (UNDELIVERED.c.token == claim.number)
-
-
-def _end(session: Session, claim: Claim, status: AttemptStatus, now: datetime, detail: str | None) -> None:
-    statement = (
-        update(ATTEMPT)
-        .where(ATTEMPT.c.batch == claim.batch, ATTEMPT.c.number == claim.number)
-        .values(status=status.value, ended_at=now, detail=detail)
-    )
-    session.connection().execute(statement)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.batches import store as batches
+from app.config import Settings
 from app.database import Database, DatabaseDep
-from app.delivery import store as deliveries
+from app.delivery import resume
 from app.ledger.exports import (
     BatchDetail,
     BatchPage,
@@ -23,7 +24,7 @@ from app.ledger.exports import (
     show_export,
 )
 from app.security import Right, requires
-from app.web import Cursor, problems
+from app.web import Cursor, Now, SettingsDep, problems
 
 router = APIRouter(tags=["exports"])
 
@@ -52,16 +53,17 @@ async def post_export(
     request: Request,
     response: Response,
     database: DatabaseDep,
+    settings: SettingsDep,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the end.")] = 0,
 ) -> ExportView:
     """Start an export, or return the one that runs. A worker does it; an export is done when its batches are queued."""
     export = await run_in_threadpool(request_export, database)
     request.app.state.wake()
     deadline = time.monotonic() + wait
-    export, settled = await run_in_threadpool(_look, database, export.id)
+    export, settled = await run_in_threadpool(_look, database, settings, export.id)
     while not settled and time.monotonic() < deadline:
         await asyncio.sleep(LOOK_EVERY)
-        export, settled = await run_in_threadpool(_look, database, export.id)
+        export, settled = await run_in_threadpool(_look, database, settings, export.id)
     response.headers["Location"] = f"/exports/{export.id}"
     response.status_code = 200 if wait and settled else 202
     return export
@@ -73,10 +75,10 @@ def request_export(database: Database) -> ExportView:
         return show_export(session, batches.request_export(session, datetime.now(UTC)))
 
 
-def _look(database: Database, export_id: str) -> tuple[ExportView, bool]:
+def _look(database: Database, settings: Settings, export_id: str) -> tuple[ExportView, bool]:
     with database.snapshot() as session:
         export = find_export(session, export_id)
-        return export, is_settled(session, export)
+        return export, is_settled(session, settings, export)
 
 
 @router.get("/exports/{export_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
@@ -94,10 +96,10 @@ def get_batches(database: DatabaseDep, after: Cursor = 0) -> BatchPage:
 
 
 @router.get("/batches/{batch_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
-def get_batch(batch_id: str, database: DatabaseDep) -> BatchDetail:
+def get_batch(batch_id: str, database: DatabaseDep, settings: SettingsDep) -> BatchDetail:
     """Say what a batch is and how its delivery went."""
     with database.snapshot() as session:
-        return show_batch(session, find_batch(session, batch_id))
+        return show_batch(session, settings, find_batch(session, batch_id))
 
 
 @router.get(
@@ -121,11 +123,24 @@ def get_file(batch_id: str, database: DatabaseDep) -> Response:
     dependencies=[MayExport],
     responses=problems(401, 403, 404, 422, 503),
 )
-def post_redelivery(batch_id: str, request: Request, database: DatabaseDep) -> BatchDetail:
+def post_redelivery(batch_id: str, request: Request, database: DatabaseDep, settings: SettingsDep) -> BatchDetail:
     """Send the same bytes under the same name again."""
     with database.transaction() as session:
         row = find_batch(session, batch_id)
-        deliveries.requeue(session, row.id)
-        batch = show_batch(session, row)
+        resume.redeliver(session, settings, row.id, row.event_type)
+        batch = show_batch(session, settings, row)
     request.app.state.wake()
     return batch
+
+
+@router.post(
+    "/batches/{batch_id}/confirmation",
+    dependencies=[MayExport],
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+def post_confirmation(batch_id: str, database: DatabaseDep, settings: SettingsDep, now: Now) -> BatchDetail:
+    """Record that the file has arrived, as you saw in impact.com's File Submissions; it is not sent again."""
+    with database.transaction() as session:
+        row = find_batch(session, batch_id)
+        resume.confirm(session, row.id, now)
+        return show_batch(session, settings, row)

@@ -9,8 +9,10 @@ from sqlalchemy import Row
 from sqlmodel import Session
 
 from app.batches import store as batches
+from app.config import Settings
+from app.delivery import deliver
 from app.delivery import store as deliveries
-from app.delivery.attempt import AttemptStatus, BatchState, batch_state
+from app.delivery.attempt import AttemptStatus, BatchState, batch_state, next_pull
 from app.errors import NotFound
 from app.ledger import store
 from app.strict_json import unusable
@@ -37,14 +39,22 @@ class AttemptView(BaseModel):
     status: AttemptStatus
     started_at: datetime
     ended_at: datetime | None
+    code: str | None
     detail: str | None
+    sent_bytes: int | None
 
 
 class BatchDetail(BatchView):
-    """A batch with the history of its delivery."""
+    """A batch with the history of its delivery.
+
+    `next_attempt_at`: when it is tried next, None if it has arrived or waits for a person. `pull_expected_by`: when
+    impact.com, which fetches once a day, should have fetched it from the folder.
+    """
 
     export_id: str
     created_at: datetime
+    next_attempt_at: datetime | None
+    pull_expected_by: datetime | None
     attempts: list[AttemptView]
 
 
@@ -93,9 +103,10 @@ def find_export(session: Session, export_id: str) -> ExportView:
     return show_export(session, row)
 
 
-def is_settled(session: Session, export: ExportView) -> bool:
+def is_settled(session: Session, settings: Settings, export: ExportView) -> bool:
     """Say whether an export has ended and so have the first delivery attempts of its batches."""
-    return export.state in {"done", "failed"} and not store.undelivered_untried(session, int(export.id))
+    may_leave = deliver.may_leave(session, settings)
+    return export.state in {"done", "failed"} and not store.undelivered_untried(session, int(export.id), may_leave)
 
 
 def list_batches(session: Session, after: int) -> BatchPage:
@@ -114,13 +125,16 @@ def find_batch(session: Session, batch_id: str) -> Row[Any]:
     return row
 
 
-def show_batch(session: Session, row: Row[Any]) -> BatchDetail:
+def show_batch(session: Session, settings: Settings, row: Row[Any]) -> BatchDetail:
     """Return a batch with its attempts."""
     attempts = deliveries.attempts(session, [row.id]).get(row.id, [])
+    waiting = deliveries.queued(session, row.id)
     return BatchDetail(
-        **_view(row, attempts).model_dump(),
+        **_view(row, attempts, stuck=waiting is not None and waiting.stuck is not None).model_dump(),
         export_id=str(row.export_id),
         created_at=row.created_at,
+        next_attempt_at=waiting.due_at if waiting and not waiting.stuck else None,
+        pull_expected_by=_pull_expected_by(settings, attempts),
         attempts=[
             AttemptView(
                 number=one.number,
@@ -128,19 +142,27 @@ def show_batch(session: Session, row: Row[Any]) -> BatchDetail:
                 status=one.status,
                 started_at=one.started_at,
                 ended_at=one.ended_at,
+                code=one.code,
                 detail=one.detail,
+                sent_bytes=one.sent_bytes,
             )
             for one in attempts
         ],
     )
 
 
+def _pull_expected_by(settings: Settings, attempts: Sequence[Row[Any]]) -> datetime | None:
+    left = [one.ended_at for one in attempts if (one.channel, one.status) == ("folder", AttemptStatus.DELIVERED)]
+    return next_pull(left[-1], settings.folder_pulled_at) if left else None
+
+
 def _views(session: Session, rows: Sequence[Row[Any]]) -> list[BatchView]:
-    attempts = deliveries.attempts(session, [row.id for row in rows])
-    return [_view(row, attempts.get(row.id, [])) for row in rows]
+    numbers = [row.id for row in rows]
+    attempts, stuck = deliveries.attempts(session, numbers), deliveries.stuck(session, numbers)
+    return [_view(row, attempts.get(row.id, []), stuck=row.id in stuck) for row in rows]
 
 
-def _view(row: Row[Any], attempts: Sequence[Row[Any]]) -> BatchView:
+def _view(row: Row[Any], attempts: Sequence[Row[Any]], *, stuck: bool) -> BatchView:
     return BatchView(
         id=row.batch_id,
         kind=row.kind,
@@ -149,5 +171,5 @@ def _view(row: Row[Any], attempts: Sequence[Row[Any]]) -> BatchView:
         rows=row.rows,
         orders=row.orders,
         sha256=row.sha256,
-        state=batch_state([one.status for one in attempts]),
+        state=batch_state([one.status for one in attempts], stuck=stuck),
     )

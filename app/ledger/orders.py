@@ -109,8 +109,13 @@ def show_new(settings: Settings, order: Order, now: datetime) -> OrderView:
 
 def _view(recorded: Recorded, place: Whereabouts, settings: Settings) -> OrderView:
     order = recorded.order
-    arrived = place.arrived if place.batch_id else None
-    state = order_state(hold_reason=place.hold_reason, left_out=place.state, arrived=arrived)
+    state = order_state(
+        hold_reason=place.hold_reason,
+        left_out=place.state,
+        batched=place.batch_id is not None,
+        arrived=place.arrived,
+        doubtful=place.doubtful,
+    )
     reason = place.reason or place.hold_reason
     return OrderView(
         order_id=order.order_id,

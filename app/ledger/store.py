@@ -32,6 +32,7 @@ class Whereabouts:
     filename: str | None = None
     first_line: int | None = None
     arrived: bool = False
+    doubtful: bool = False
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:
@@ -63,7 +64,8 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
             BATCH.c.batch_id,
             BATCH.c.filename,
             BATCH_LINE.c.first_line,
-            _arrived().label("arrived"),
+            _has(AttemptStatus.DELIVERED).label("arrived"),
+            _has(AttemptStatus.UNKNOWN).label("doubtful"),
         )
         .join(UNSENT, UNSENT.c.revision_id == REVISION.c.id, isouter=True)
         .join(LEFT_OUT, LEFT_OUT.c.revision_id == REVISION.c.id, isouter=True)
@@ -89,37 +91,37 @@ def page(session: Session, state: OrderState | None, after: int) -> list[int]:
 def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
-    match state:
-        case None:
-            return [(REVISION.c.id, select(REVISION.c.id))]
-        case OrderState.PENDING:
-            free = select(waits).where(UNSENT.c.hold_reason.is_(None), ~exists().where(omitted == waits))
-            return [(waits, free)]
-        case OrderState.HELD:
-            held_back = select(waits).where(UNSENT.c.hold_reason.is_not(None))
-            return [(waits, held_back), (omitted, select(omitted).where(LEFT_OUT.c.state == "held"))]
-        case OrderState.EXPIRED:
-            return [(omitted, select(omitted).where(LEFT_OUT.c.state == "expired"))]
-        case OrderState.BATCHED:
-            queued = select(line).join(UNDELIVERED, UNDELIVERED.c.batch == BATCH_LINE.c.batch)
-            return [(line, queued.where(~_arrived()))]
-        case OrderState.DELIVERED:
-            return [(line, select(line).where(_arrived()))]
+    queued = select(line).join(UNDELIVERED, UNDELIVERED.c.batch == BATCH_LINE.c.batch)
+    arrived, doubtful = _has(AttemptStatus.DELIVERED), _has(AttemptStatus.UNKNOWN)
+    sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
+        None: [(REVISION.c.id, select(REVISION.c.id))],
+        OrderState.PENDING: [
+            (waits, select(waits).where(UNSENT.c.hold_reason.is_(None), ~exists().where(omitted == waits)))
+        ],
+        OrderState.HELD: [
+            (waits, select(waits).where(UNSENT.c.hold_reason.is_not(None))),
+            (omitted, select(omitted).where(LEFT_OUT.c.state == "held")),
+        ],
+        OrderState.EXPIRED: [(omitted, select(omitted).where(LEFT_OUT.c.state == "expired"))],
+        OrderState.BATCHED: [(line, queued.where(~arrived, ~doubtful))],
+        OrderState.UNKNOWN: [(line, queued.where(~arrived, doubtful))],
+        OrderState.DELIVERED: [(line, select(line).where(arrived))],
+    }
+    return sources[state]
 
 
-def _arrived() -> ColumnElement[bool]:
-    """Say whether a line's batch was ever delivered."""
-    delivered = ATTEMPT.c.status == AttemptStatus.DELIVERED.value
-    return exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, delivered)
+def _has(status: AttemptStatus) -> ColumnElement[bool]:
+    """Say whether an attempt on a line's batch ever ended so."""
+    return exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == status.value)
 
 
-def undelivered_untried(session: Session, export_id: int) -> bool:
-    """Say whether a batch of the export still waits for the end of its first attempt."""
+def undelivered_untried(session: Session, export_id: int, may_leave: ColumnElement[bool]) -> bool:
+    """Say whether a batch of the export that may leave still waits for the end of its first attempt."""
     ended = exists().where(ATTEMPT.c.batch == BATCH.c.id, ATTEMPT.c.ended_at.is_not(None))
     statement = (
         select(UNDELIVERED.c.batch)
         .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
-        .where(BATCH.c.export_id == export_id, ~ended)
+        .where(BATCH.c.export_id == export_id, ~ended, may_leave)
         .limit(1)
     )
     return session.connection().execute(statement).first() is not None

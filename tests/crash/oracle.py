@@ -1,7 +1,7 @@
 """What must hold of the ledger whatever happened, judged from what a shop was told and from nothing the service says.
 
 The shop's side is a file of acknowledgements, on disk before the next call. The service's side is read with plain SQL
-and from the folder that impact.com would read.
+and from where impact.com would read.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ class Rules:
 
 @dataclass
 class Facts:
-    """What the database and the folder hold."""
+    """What the database and the receiver hold."""
 
     conversions: list[Key]
     revisions: dict[int, Key]
@@ -77,23 +77,28 @@ class Facts:
     lines: list[tuple[int, int, int]]
     batches: dict[int, dict[str, Any]]
     delivered: set[int]
+    doubtful: set[int]
     attempts: Counter[int]
+    histories: dict[int, list[str]]
     open_work: int
     files: dict[str, bytes] = field(default_factory=dict)
 
     def states(self, revision: int) -> list[str]:
         """Return every place in which a revision is: one, if all is well."""
         batches = [batch for one, batch, _ in self.lines if one == revision]
-        states = ["delivered" if batch in self.delivered else "batched" for batch in batches]
+        states = [self._batch_state(batch) for batch in batches]
         if revision in self.left_out:
             states.append(self.left_out[revision])  # one that still waits too is looked at again by the next export
         if revision in self.unsent and states != ["held"]:
             states.append("held" if self.unsent[revision] else "pending")
         return states
 
+    def _batch_state(self, batch: int) -> str:
+        return "delivered" if batch in self.delivered else "unknown" if batch in self.doubtful else "batched"
 
-def read(database: Database, folder: Path) -> Facts:
-    """Read the database in one snapshot, and the folder."""
+
+def read(database: Database, receiver: Path | Callable[[], dict[str, bytes]]) -> Facts:
+    """Read the database in one snapshot, and the folder, or what another receiver has."""
     with database.snapshot() as session:
 
         def rows(query: str) -> list[Any]:
@@ -128,9 +133,14 @@ def read(database: Database, folder: Path) -> Facts:
                 )
             },
             delivered={batch for batch, status in attempts if status == "delivered"},  # once is for ever
+            doubtful={batch for batch, status in attempts if status == "unknown"},
             attempts=Counter(batch for batch, _ in attempts),
+            histories={
+                batch: [status for _, status in of_batch]
+                for batch, of_batch in groupby(attempts, key=lambda one: one[0])
+            },
             open_work=len(rows("SELECT id FROM export WHERE slot = 1 UNION ALL SELECT batch FROM undelivered")),
-            files=files_in(folder),
+            files=files_in(receiver) if isinstance(receiver, Path) else receiver(),
         )
 
 
@@ -141,6 +151,13 @@ def files_in(folder: Path) -> dict[str, bytes]:
         with suppress(FileNotFoundError):
             found[path.name] = path.read_bytes()
     return found
+
+
+def leave_out_parts(facts: Facts) -> None:
+    """Take no notice of a file that is under way, if its batch begins with what is there of it."""
+    for number, batch in facts.batches.items():
+        if number not in facts.delivered and batch["content"].startswith(facts.files.get(batch["filename"], b"?")):
+            del facts.files[batch["filename"]]
 
 
 def key_of(body: Body) -> Key:
@@ -197,14 +214,14 @@ def _about_batches(facts: Facts) -> Iterator[str]:
             yield f"the stored content of {batch['filename']} has changed"
     for number in facts.delivered:
         if facts.batches[number]["filename"] not in facts.files:
-            yield f"{facts.batches[number]['filename']} was delivered and is not in the folder"
+            yield f"{facts.batches[number]['filename']} was delivered and is not there"
     for name, content in facts.files.items():
         if name.endswith(".part"):
             continue
         if name not in names:
-            yield f"{name} lies in the folder and is no batch"
+            yield f"{name} lies there and is no batch"
         elif _sha256(content) != names[name]["sha256"]:
-            yield f"{name} in the folder differs from its batch"
+            yield f"{name} differs from its batch"
 
 
 def _about_content(facts: Facts, bodies: Mapping[Key, Body], rules: Rules) -> Iterator[str]:

@@ -67,8 +67,11 @@ def alter(shop: Shop, script: str, **values: object) -> None:
         ("UPDATE item SET amount = amount + 1 WHERE revision_id = <one>", "are not the recorded ones"),
         ("UPDATE item SET amount = amount + 1 WHERE revision_id = <one>", "are not those of the files"),
         ("UPDATE batch_content SET content = CAST(content || X'0D0A' AS BLOB) WHERE batch = 1", "stored content of"),
-        ("UPDATE attempt SET status = 'unknown' WHERE batch = 1", "is batched, not delivered"),
-        ("INSERT INTO undelivered VALUES (1, '2026-01-01', 7, NULL)", "1 exports or deliveries have not ended"),
+        ("UPDATE attempt SET status = 'unknown' WHERE batch = 1", "is unknown, not delivered"),
+        (
+            "INSERT INTO undelivered (batch, due_at, token) VALUES (1, '2026-01-01', 7)",
+            "1 exports or deliveries",
+        ),
     ],
 )
 def test_a_wrong_ledger_is_found(sold: Shop, script: str, complaint: str) -> None:
@@ -92,7 +95,7 @@ def _alter_a_byte(folder: Path) -> None:
     [
         (_alter_a_byte, "differs from its batch"),
         (lambda folder: _first(folder).write_bytes(_first(folder).read_bytes()[:-40]), "cannot be read"),
-        (lambda folder: _first(folder).unlink(), "was delivered and is not in the folder"),
+        (lambda folder: _first(folder).unlink(), "was delivered and is not there"),
         (lambda folder: _first(folder).with_suffix(".csv.part").touch(), "was left behind"),
         (lambda folder: _first(folder).with_name("other.csv").write_bytes(_first(folder).read_bytes()), "is no batch"),
     ],

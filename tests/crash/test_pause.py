@@ -10,14 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.batches.batch import BatchFile
 from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelUnavailable
 from app.service import Service
-from tests.crash.shop import SECONDS, Shop
-from tests.crash.test_kill import assert_nothing_more_goes, recover
+from tests.crash.shop import SECONDS, NewShop, Shop
+from tests.crash.test_kill import DATABASES, assert_nothing_more_goes, of_way, recover
 from tests.crash.victim import REFUSED, finish
 from tests.servers import wait_until
+from tests.soak import chance
 from tests.support import work
 
 # A worker that stands still inside a transaction keeps others waiting, so these steps lie between transactions.
@@ -27,6 +28,27 @@ PAUSES = ("export.selected", "batch.committed", "export.ending", "delivery.start
 @pytest.mark.parametrize("step", PAUSES)
 def test_a_worker_that_slept_through_its_lease_is_refused(shop: Shop, step: str) -> None:
     """Another one took over and finished; what the sleeper still does changes nothing, and it is told so."""
+    assert_a_sleeper_is_refused(shop, step)
+
+
+@pytest.mark.parametrize(
+    ("way", "step"),
+    [
+        *(of_way("sftp", step) for step in ("channel.logged_in", "file.progress", "file.written", "file.closed")),
+        *(of_way("renaming", step) for step in ("file.progress", "file.closed")),
+        ("ftps", "file.progress"),
+        ("email", "file.progress"),
+    ],
+)
+def test_one_that_slept_in_the_middle_of_an_upload_is_refused(
+    request: pytest.FixtureRequest, new_shop: NewShop, way: str, step: str
+) -> None:
+    """What it has begun does the other's file no harm: it is there whole, with the same bytes."""
+    assert_a_sleeper_is_refused(new_shop(chance(request).choice(DATABASES), way), step)
+
+
+def assert_a_sleeper_is_refused(shop: Shop, step: str) -> None:
+    """Stop a worker at a step until another one has finished; then let it go on."""
     with shop.victim("SIGSTOP", step, "1") as sleeper:
         process = psutil.Process(sleeper.pid)
         wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the worker did not come to the step")
@@ -66,21 +88,24 @@ class Rivalry:
         self.rival = rival
         self.sent: Counter[str] = Counter()
 
-    def send(self, file: BatchFile) -> None:
-        self.sent[file.name] += 1
+    def send(self, parcel: Parcel, _progress: Progress) -> None:
+        self.sent[parcel.name] += 1
         if self.sent.total() == 1:
             self.rival()
+
+    def ask(self, _parcel: Parcel) -> None:
+        return None
 
 
 def sent_by_rivals(one: Service, other: Service) -> Counter[str]:
     """Let one worker be overtaken by another in the middle of a delivery; return how often each file was sent."""
     channel = Rivalry(lambda: work(other))
-    one.channel = other.channel = channel
+    one.channels = other.channels = {"folder": channel}
     finish(one)
     return channel.sent
 
 
-def test_a_lease_keeps_a_file_from_being_sent_twice(new_shop: Callable[[str], Shop]) -> None:
+def test_a_lease_keeps_a_file_from_being_sent_twice(new_shop: NewShop) -> None:
     """While one worker sends a file, another leaves it alone."""
     shop = new_shop("sqlite")
     with shop.service(lease_seconds=15) as one, shop.service(lease_seconds=15) as other:
@@ -88,7 +113,7 @@ def test_a_lease_keeps_a_file_from_being_sent_twice(new_shop: Callable[[str], Sh
     assert set(sent.values()) == {1}
 
 
-def test_without_leases_files_would_be_sent_twice(new_shop: Callable[[str], Shop]) -> None:
+def test_without_leases_files_would_be_sent_twice(new_shop: NewShop) -> None:
     """The negative control: the same check sees it when a lease holds nobody off."""
     shop = new_shop("sqlite")
     with shop.service() as one, shop.service() as other:
@@ -99,7 +124,7 @@ def test_without_leases_files_would_be_sent_twice(new_shop: Callable[[str], Shop
 
 def test_two_attempts_at_once_never_show_half_a_file(tmp_path: Path) -> None:
     """An attempt whose lease ended comes to its rename while another writes: what appears is whole, or nothing does."""
-    channel, file = FolderChannel(FolderSettings(path=tmp_path)), BatchFile("file.csv", b"whole", 1, ())
+    channel, file = FolderChannel(FolderSettings(path=tmp_path)), Parcel("file.csv", b"whole")
     written, opened, ended = threading.Event(), threading.Event(), threading.Event()
     outcomes: dict[str, bool] = {}
 
@@ -118,7 +143,7 @@ def test_two_attempts_at_once_never_show_half_a_file(tmp_path: Path) -> None:
 
     def attempt() -> None:
         try:
-            channel.send(file)
+            channel.send(file, lambda _: None)
         except ChannelUnavailable:
             outcomes[threading.current_thread().name] = False
         else:

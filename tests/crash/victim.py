@@ -4,27 +4,32 @@ python -m tests.crash.victim SIGKILL file.written 2     dies there
 python -m tests.crash.victim SIGSTOP file.written 1     stands still there until it gets SIGCONT
 python -m tests.crash.victim                            works undisturbed
 
-The steps are the events that the exporter and the deliverer log. It takes its settings from the environment as the
-worker does, says `ready`, waits for a line on its standard input, and ends when there is no work left.
+The steps are the events that the exporter, the deliverer and the channels log. It takes its settings from the
+environment as the worker does, says `ready`, waits for a line on its standard input, and ends when there is no work
+left.
 """
 
 import logging
 import os
+import pkgutil
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from multiprocessing.synchronize import Event
 from typing import Final, Self
 
 from app import worker
+from app.delivery import channels
 from app.errors import LeaseLost, Unavailable
 from app.service import Service, assemble
+from tests.crash.flaws import FLAWS
 
-LOGGERS = ("app.batches.build", "app.delivery.deliver", "app.delivery.channels.folder")
+CHANNELS: Final = tuple(f"{channels.__name__}.{one.name}" for one in pkgutil.iter_modules(channels.__path__))
+LOGGERS: Final = ("app.batches.build", "app.delivery.deliver", *CHANNELS)
 ONCE: Final = ("export.claimed", "export.ending", "export.done")
-PER_FILE: Final = (
+BEFORE: Final = (
     "export.selecting",
     "export.selected",
     "batch.rendered",
@@ -35,15 +40,19 @@ PER_FILE: Final = (
     "batch.committed",
     "delivery.claimed",
     "delivery.started",
-    "file.opened",
-    "file.written",
-    "file.synced",
-    "file.renamed",
-    "folder.synced",
-    "delivery.sent",
-    "delivery.done",
 )
-"""The steps of an export, and those of each of its files."""
+AFTER: Final = ("delivery.sent", "delivery.recorded", "delivery.done")
+SESSION: Final = ("channel.connecting", "channel.connected", "channel.logged_in")
+HANDED_OVER: Final = ("file.opened", "file.progress", "file.written")
+OF_CHANNEL: Final = {
+    "folder": (*HANDED_OVER, "file.synced", "file.renamed", "folder.synced"),
+    "sftp": (*SESSION, *HANDED_OVER, "file.closed", "file.checked"),
+    "renaming": (*SESSION, *HANDED_OVER, "file.closed", "file.checked", "file.renamed"),
+    "ftps": (*SESSION, *HANDED_OVER, "file.closed", "file.checked"),
+    "email": (*SESSION, *HANDED_OVER, "file.closed"),
+}
+PER_FILE: Final = (*BEFORE, *OF_CHANNEL["folder"], *AFTER)
+"""The steps of an export, and those of each of its files: on any way out, and between these those of one way."""
 PATIENCE = 60.0  # seconds; for machines that are busy with something else
 REFUSED = 3  # exit status of a worker whose work another had taken over
 
@@ -86,7 +95,7 @@ def finish(service: Service) -> int:
     refused, end = 0, time.monotonic() + PATIENCE
     while has_work(service):
         try:
-            if worker.work(service, threading.Event()):
+            if worker.work(service):
                 continue
         except LeaseLost:
             refused += 1
@@ -99,11 +108,20 @@ def finish(service: Service) -> int:
     return refused
 
 
-def disturbed(settings: Mapping[str, str], arguments: Sequence[str]) -> None:
-    """Be the whole life of a worker process with these settings, disturbed as the arguments say."""
+def disturbed(
+    settings: Mapping[str, str], arguments: Sequence[str], ready: Event | None = None, flaw: str | None = None
+) -> None:
+    """Be the whole life of a worker process with these settings, disturbed as the arguments say.
+
+    It tells when it begins to work, and works with a flaw where the judge is to be judged.
+    """
     os.environ.update(settings)
     service = assemble()
     service.prepare()
+    if flaw:
+        FLAWS[flaw]()
+    if ready:
+        ready.set()
     with _steps(arguments):
         refused = finish(service)
     sys.exit(REFUSED if refused else 0)

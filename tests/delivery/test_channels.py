@@ -4,33 +4,24 @@ A new channel gets its receiver here, one line in RECEIVERS.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from app.batches.batch import BatchFile
-from app.delivery.channels import CHANNELS, Channel
+from app.delivery.channels import CHANNELS
 from app.delivery.channels.folder import FolderChannel, FolderSettings
-from app.errors import ChannelUnavailable
-
-NAME = "2026-11-22_ActionData_default_0123456789abcdef.csv"
-FILE = BatchFile(NAME, "OrderId\r\nü,1\r\n".encode() * 50_000, 50_000, ())
-
-
-@dataclass
-class Receiver:
-    """The other side: a channel to it, what is there, and how it is taken away and brought back."""
-
-    channel: Channel
-    files: Callable[[], dict[str, bytes]]
-    break_down: Callable[[], None]
-    repair: Callable[[], None]
-    forget: Callable[[str], None]
+from app.delivery.parcel import CHUNK, Parcel
+from app.errors import ChannelUnavailable, LeaseLost
+from tests.delivery.email_server import email
+from tests.delivery.ftp_server import ftp, ftps
+from tests.delivery.receiver import NAME, PARCEL, Receiver, ignore
+from tests.delivery.sftp_server import sftp
 
 
-def folder(tmp_path: Path) -> Receiver:
+@contextmanager
+def folder(tmp_path: Path) -> Iterator[Receiver]:
     """A folder that does not exist yet."""
     path, away = tmp_path / "deep" / "outbox", tmp_path / "away"
 
@@ -45,16 +36,24 @@ def folder(tmp_path: Path) -> Receiver:
         if away.exists():
             away.rename(path)
 
-    return Receiver(
+    yield Receiver(
         FolderChannel(FolderSettings(path=path)),
-        lambda: {one.name: one.read_bytes() for one in path.iterdir()},
+        lambda: {one.name: one.read_bytes() for one in path.iterdir() if one.suffix != ".part"},
         break_down,
         repair,
         lambda name: (path / name).unlink(),
     )
 
 
-RECEIVERS: dict[str, Callable[[Path], Receiver]] = {"folder": folder}
+RECEIVERS: dict[str, Callable[[Path], AbstractContextManager[Receiver]]] = {
+    "folder": folder,
+    "email": email,
+    "sftp": sftp,
+    "ftps": ftps,
+    "ftp": ftp,
+}
+FROM_PACKAGES = frozenset({"sftp"})
+"""Those whose receiver is a program from the operating system's packages."""
 
 
 def test_every_channel_is_tested() -> None:
@@ -62,50 +61,83 @@ def test_every_channel_is_tested() -> None:
     assert set(RECEIVERS) == set(CHANNELS)
 
 
-@pytest.fixture(params=CHANNELS)
-def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Receiver:
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.system if name in FROM_PACKAGES else ()) for name in CHANNELS]
+)
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
     """Each channel's receiver in turn."""
-    return RECEIVERS[request.param](tmp_path)
+    with RECEIVERS[request.param](tmp_path) as found:
+        yield found
 
 
 def test_a_file_arrives_whole_under_its_name(receiver: Receiver) -> None:
     """The exact bytes, and nothing beside them."""
-    receiver.channel.send(FILE)
-    assert receiver.files() == {NAME: FILE.content}
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content}
 
 
 def test_the_same_file_again_is_harmless(receiver: Receiver) -> None:
     """A crash may cause a second delivery: the same name, the same bytes, one file."""
-    receiver.channel.send(FILE)
-    receiver.channel.send(FILE)
-    assert receiver.files() == {NAME: FILE.content}
+    receiver.channel.send(PARCEL, ignore)
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content}
 
 
 def test_a_file_that_was_fetched_and_deleted_can_be_sent_again(receiver: Receiver) -> None:
     """Who pulls files may delete them."""
-    receiver.channel.send(FILE)
+    receiver.channel.send(PARCEL, ignore)
     receiver.forget(NAME)
-    receiver.channel.send(FILE)
-    assert receiver.files() == {NAME: FILE.content}
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content}
 
 
 def test_other_files_stay_as_they_are(receiver: Receiver) -> None:
     """Each batch has a file of its own."""
-    other = BatchFile("other.csv", b"x", 1, ())
-    receiver.channel.send(other)
-    receiver.channel.send(FILE)
-    assert receiver.files() == {NAME: FILE.content, "other.csv": b"x"}
+    other = Parcel("other.csv", b"x")
+    receiver.channel.send(other, ignore)
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content, "other.csv": b"x"}
 
 
 def test_a_receiver_that_is_away_is_tried_again(receiver: Receiver) -> None:
     """It says so, and the next try works."""
     receiver.break_down()
     with pytest.raises(ChannelUnavailable) as away:
-        receiver.channel.send(FILE)
+        receiver.channel.send(PARCEL, ignore)
     assert str(away.value).endswith(".")
     receiver.repair()
-    receiver.channel.send(FILE)
-    assert receiver.files() == {NAME: FILE.content}
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content}
+
+
+def test_progress_is_told_as_it_is_made(receiver: Receiver) -> None:
+    """At least once for every 32 KiB, never backwards, and all of it in the end."""
+    told: list[int] = []
+    receiver.channel.send(PARCEL, told.append)
+    size = len(PARCEL.content)
+    assert told == sorted(told)
+    assert told[-1] >= size
+    assert max(later - earlier for earlier, later in zip([0, *told], told, strict=False)) <= 2 * CHUNK
+
+
+def test_who_has_lost_the_work_stops_in_the_middle(receiver: Receiver) -> None:
+    """Another worker has taken over: this one hands nothing more over, and the other's try succeeds."""
+
+    def stop(handed_over: int) -> None:
+        if handed_over > 3 * CHUNK:
+            raise LeaseLost("Another worker has taken this delivery over.")
+
+    with pytest.raises(LeaseLost):
+        receiver.channel.send(PARCEL, stop)
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.files() == {NAME: PARCEL.content}
+
+
+def test_asking_never_denies_what_is_there(receiver: Receiver) -> None:
+    """One that cannot see says so; one that can tells what lies there whole."""
+    assert receiver.channel.ask(PARCEL) is not True
+    receiver.channel.send(PARCEL, ignore)
+    assert receiver.channel.ask(PARCEL) is not False
 
 
 # The folder's own -------------------------------------------------------------------------------------------------
@@ -113,16 +145,16 @@ def test_a_receiver_that_is_away_is_tried_again(receiver: Receiver) -> None:
 
 def test_what_an_interrupted_attempt_left_is_replaced(tmp_path: Path) -> None:
     """Half a file is under a name that ends in `.part`, and goes with the next attempt."""
-    (tmp_path / f"{NAME}.part").write_bytes(FILE.content[:1000])
-    FolderChannel(FolderSettings(path=tmp_path)).send(FILE)
-    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {NAME: FILE.content}
+    (tmp_path / f"{NAME}.part").write_bytes(PARCEL.content[:1000])
+    FolderChannel(FolderSettings(path=tmp_path)).send(PARCEL, ignore)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {NAME: PARCEL.content}
 
 
 def test_a_damaged_file_is_put_right(tmp_path: Path) -> None:
     """What lies there under the name is replaced unless it is the same to the byte."""
-    (tmp_path / NAME).write_bytes(FILE.content[:-1] + b"?")
-    FolderChannel(FolderSettings(path=tmp_path)).send(FILE)
-    assert (tmp_path / NAME).read_bytes() == FILE.content
+    (tmp_path / NAME).write_bytes(PARCEL.content[:-1] + b"?")
+    FolderChannel(FolderSettings(path=tmp_path)).send(PARCEL, ignore)
+    assert (tmp_path / NAME).read_bytes() == PARCEL.content
 
 
 class Onlooker(logging.Handler):
@@ -144,12 +176,12 @@ def test_the_name_appears_only_when_the_file_is_whole_and_on_disk(tmp_path: Path
     log.addHandler(onlooker)
     log.setLevel(logging.DEBUG)
     try:
-        FolderChannel(FolderSettings(path=tmp_path)).send(FILE)
+        FolderChannel(FolderSettings(path=tmp_path)).send(PARCEL, ignore)
     finally:
         log.removeHandler(onlooker)
         log.setLevel(logging.NOTSET)
-    size = len(FILE.content)
-    assert onlooker.seen == [
+    size = len(PARCEL.content)
+    assert [step for step in onlooker.seen if step[0] != "file.progress"] == [
         ("file.opened", {".part": 0}),
         ("file.written", {".part": size}),
         ("file.synced", {".part": size}),

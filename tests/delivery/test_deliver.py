@@ -12,7 +12,7 @@ from app.batches.store import BATCH_CONTENT, UNDELIVERED
 from app.conversions.record import record
 from app.database import Database
 from app.delivery import deliver
-from app.delivery.store import ATTEMPT
+from app.delivery.store import ATTEMPT, Claim
 from app.errors import LeaseLost
 from app.ledger.export_routes import request_export
 from app.service import Service
@@ -74,7 +74,7 @@ def test_a_failed_attempt_is_followed_by_another(client: TestClient, service: Se
     outbox.write_text("no folder")
     export_one(service)
     told = batch(client)
-    assert (told["state"], attempts(service.database)) == ("failed", [(1, "failed", True)])
+    assert (told["state"], attempts(service.database)) == ("sending", [(1, "failed", True)])
     work(service)
     assert len(attempts(service.database)) == 1  # not before its time
     outbox.unlink()
@@ -115,10 +115,17 @@ def test_a_worker_that_was_overtaken_records_nothing(service: Service) -> None:
     assert second
     assert attempts(service.database) == [(1, "unknown", True), (2, "started", False)]
     with pytest.raises(LeaseLost):
-        deliver.deliver(service.database, service.channel, first, lambda: NOW)
+        hand_over(service, first)
     assert attempts(service.database) == [(1, "unknown", True), (2, "started", False)]
-    deliver.deliver(service.database, service.channel, second, lambda: NOW)
+    hand_over(service, second)
     assert attempts(service.database) == [(1, "unknown", True), (2, "delivered", True)]
+
+
+def hand_over(service: Service, claimed: Claim) -> None:
+    """Deliver what was claimed."""
+    channel = service.channels[claimed.channel]
+    journal = service.hold.journal
+    deliver.deliver(service.database, journal, channel, service.settings, claimed, lambda: NOW, service.stopping)
 
 
 def work_until_batched(service: Service) -> None:

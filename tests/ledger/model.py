@@ -61,6 +61,8 @@ class Model:
     orders: dict[Key, Entry] = field(default_factory=dict)
     batches: list[list[Key]] = field(default_factory=list)
     undelivered: set[int] = field(default_factory=set)
+    under_way: set[int] = field(default_factory=set)
+    doubtful: set[int] = field(default_factory=set)
     export_is_open: bool = False
 
     def accept(self, body: Body) -> int:
@@ -113,13 +115,28 @@ class Model:
             self.undelivered.add(len(self.batches))
             self.batches.append(plan.sent)
 
-    def set_batch(self, number: int, state: str) -> None:
-        """Note that a batch's delivery has begun or ended; what arrived once has arrived."""
-        for key in self.batches[number]:
-            if self.orders[key].state != "delivered":
-                self.orders[key].state = state
-        if state == "delivered":
+    def begin_delivery(self, number: int) -> None:
+        """Note that a batch's delivery has begun; if one had begun before and never ended, nobody knows of that one."""
+        if number in self.under_way:
+            self.doubtful.add(number)
+        self.under_way.add(number)
+        self._set(number, delivered=False)
+
+    def end_delivery(self, number: int, code: str | None) -> None:
+        """Note how it ended: `code` is the failure's, None if the file arrived."""
+        self.under_way.discard(number)
+        if code is None:
             self.undelivered.discard(number)
+        if code == "OUTCOME_UNKNOWN":
+            self.doubtful.add(number)
+        self._set(number, delivered=code is None)
+
+    def _set(self, number: int, *, delivered: bool) -> None:
+        for key in self.batches[number]:
+            if delivered or self.orders[key].state == "delivered":  # what arrived once has arrived
+                self.orders[key].state = "delivered"
+            else:
+                self.orders[key].state = "unknown" if number in self.doubtful else "batched"
 
     def counts(self) -> Counter[str]:
         """Return the orders per state."""

@@ -14,8 +14,11 @@ from fastapi.testclient import TestClient
 from app import worker
 from app.batches import build
 from app.conversions.record import record
+from app.delivery.parcel import Parcel, Progress
+from app.errors import ReceiverNotTrusted
 from app.main import create_app
 from app.service import Service
+from tests.servers import wait_until
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, work
 
 EXPORTING, READING = bearer(EXPORT_KEY), bearer(READ_KEY)
@@ -100,7 +103,7 @@ def test_a_receiver_s_trouble_does_not_delay_the_export(client: TestClient, serv
     outbox.write_text("no folder")
     record(service.database, [order()], NOW)
     done = finished(client, service)
-    assert (done["state"], done["exported"], done["batches"][0]["state"]) == ("done", 1, "failed")
+    assert (done["state"], done["exported"], done["batches"][0]["state"]) == ("done", 1, "sending")
     record(service.database, [order("next")], NOW)
     assert finished(client, service)["exported"] == 1
 
@@ -173,7 +176,7 @@ def test_two_workers_share_the_work(service: Service, outbox: Path) -> None:
     service.settings = service.settings.model_copy(update={"max_rows": 5})
     service.clock = lambda: datetime.now(UTC)
     record(service.database, [order(f"A-{number}", items=1) for number in range(100)], NOW)
-    workers = [worker.WorkerThread(service) for _ in range(3)]
+    workers = [worker.Worker(service) for _ in range(3)]
     with TestClient(create_app(service, with_worker=False)) as client:
         for one in workers:
             one.start()
@@ -187,3 +190,55 @@ def test_two_workers_share_the_work(service: Service, outbox: Path) -> None:
             one.stop(30)
     lines = [line for file in outbox.iterdir() for line in file.read_text("utf-8").splitlines()[1:]]
     assert sorted(line.split(",")[3] for line in lines) == sorted(f"A-{number}" for number in range(100))
+
+
+class Hanging:
+    """A receiver that takes its first file only when it is let go on."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def send(self, parcel: Parcel, progress: Progress) -> None:
+        """Hang for as long as it is told to."""
+        self.has_begun.set()
+        while not self.may_go_on.wait(0.05):
+            progress(0)
+        progress(len(parcel.content))
+
+    def ask(self, _parcel: Parcel) -> None:
+        """Be blind."""
+        return
+
+
+def test_an_export_waits_for_no_delivery(service: Service) -> None:
+    """While a file hangs halfway to its receiver, the next export is made and done."""
+    service.channels, service.clock = {"folder": (hanging := Hanging())}, lambda: datetime.now(UTC)
+    one = worker.Worker(service)
+    with TestClient(create_app(service, with_worker=False)) as client:
+        one.start()
+        record(service.database, [order("first")], NOW)
+        trigger(client)
+        service.bell.ring()
+        assert hanging.has_begun.wait(60)
+        record(service.database, [order("second")], NOW)
+        asked = trigger(client).headers["location"]
+        service.bell.ring()
+        wait_until(lambda: client.get(asked, headers=READING).json()["state"] == "done", "the export waits")
+        assert client.get(asked, headers=READING).json()["exported"] == 1
+        hanging.may_go_on.set()
+        one.stop(30)
+
+
+def test_who_waits_for_a_stopped_channel_is_not_kept(service: Service) -> None:
+    """Nothing leaves by it until a person has looked: cron gets its answer at once, with how the batch stands."""
+
+    class Untrusted(Hanging):
+        def send(self, _parcel: Parcel, _progress: Progress) -> None:
+            raise ReceiverNotTrusted("The host key is another one.")
+
+    service.channels, service.clock = {"folder": Untrusted()}, lambda: datetime.now(UTC)
+    with TestClient(create_app(service)) as client:
+        for order_id, state in (("first", "sending"), ("second", "rendered")):
+            record(service.database, [order(order_id)], NOW)
+            done = trigger(client, wait=60)
+            assert (done.status_code, done.json()["batches"][0]["state"]) == (200, state)

@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,12 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from app import worker
-from app.batches.batch import BatchFile
 from app.config import Settings
 from app.database import Database
 from app.delivery import store as deliveries
 from app.delivery.channels.folder import FolderChannel, FolderSettings
-from app.errors import ChannelUnavailable, Conflict
+from app.delivery.hold import Hold
+from app.delivery.journal import Journal
+from app.delivery.parcel import Parcel, Progress
+from app.errors import ChannelUnavailable, Conflict, OutcomeUnknown
 from app.event_type import EventType
 from app.ledger import export_routes, intake
 from app.ledger import store as ledger
@@ -55,12 +56,12 @@ class Trace(logging.Filter):
         super().__init__()
         self.crash = crash
         self.seen: Counter[str] = Counter()
-        self.steps: list[tuple[str, int]] = []
+        self.steps: list[tuple[str, int, str | None]] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
         step = record.getMessage()
         self.seen[step] += 1
-        self.steps.append((step, getattr(record, "batch", 0)))
+        self.steps.append((step, getattr(record, "batch", 0), getattr(record, "code", None)))
         if self.crash == (step, self.seen[step]):
             raise Crash
         return False
@@ -87,13 +88,18 @@ class Receiver:
         self.failures: list[bool] = []
         self.failed = False
 
-    def send(self, file: BatchFile) -> None:
-        fails = bool(self.failures)
-        self.failed |= fails
-        if not fails or self.failures.pop():
-            self.folder.send(file)
-        if fails:
+    def send(self, parcel: Parcel, progress: Progress) -> None:
+        if not self.failures:
+            self.folder.send(parcel, progress)
+            return
+        self.failed = True
+        if not self.failures.pop():
             raise ChannelUnavailable("The receiver went away.")
+        self.folder.send(parcel, progress)
+        raise OutcomeUnknown("The receiver went away before it answered.")
+
+    def ask(self, parcel: Parcel) -> bool | None:
+        return self.folder.ask(parcel)
 
 
 @st.composite
@@ -142,7 +148,10 @@ class Ledger(RuleBasedStateMachine):
         self.at_checkout = configured(MOST_ITEMS, closed=False)
         self.clock = Clock(datetime.now(UTC).replace(microsecond=0) - timedelta(days=400))
         self.receiver = Receiver(FolderChannel(FolderSettings(path=self.outbox)))
-        self.service = Service(self.at_checkout, self.database, self.receiver, self.clock, schema_is_checked=True)
+        self.service = Service(
+            self.at_checkout, self.database, {"folder": self.receiver}, self.clock, schema_is_checked=True
+        )
+        self.service.hold = Hold(Journal(self.outbox.with_name("journal")))
         self.model = Model(0, set())
         self.change_settings(rows=FEWER, closed=True)
 
@@ -267,7 +276,7 @@ class Ledger(RuleBasedStateMachine):
         trace = Trace(crash)
         with trace.listening():
             try:
-                while worker.work(self.service, threading.Event()):
+                while worker.work(self.service):
                     pass
             except Crash:
                 pass
@@ -277,9 +286,11 @@ class Ledger(RuleBasedStateMachine):
         assert committed == len(plans) if trace.seen["export.ending"] else committed <= len(plans)
         self.model.export_is_open &= not trace.seen["export.done"]
         numbers = sorted(self.facts().batches)
-        for step, batch in trace.steps:
-            if step in {"delivery.started", "delivery.done"}:
-                self.model.set_batch(numbers.index(batch), "batched" if step == "delivery.started" else "delivered")
+        for step, batch, code in trace.steps:
+            if step == "delivery.started":
+                self.model.begin_delivery(numbers.index(batch))
+            if step in {"delivery.done", "delivery.failed"}:
+                self.model.end_delivery(numbers.index(batch), code)
         self.look_closely()
 
     def wait(self) -> None:
@@ -410,11 +421,11 @@ def lose_files(ledger: Ledger) -> None:
     """Let the folder take each file and throw it away."""
 
     class Lossy(FolderChannel):
-        def send(self, file: BatchFile) -> None:
-            super().send(file)
-            (self.path / file.name).unlink()
+        def send(self, parcel: Parcel, progress: Progress) -> None:
+            super().send(parcel, progress)
+            (self.path / parcel.name).unlink()
 
-    ledger.service.channel = Lossy(FolderSettings(path=ledger.outbox))
+    ledger.service.channels = {"folder": Lossy(FolderSettings(path=ledger.outbox))}
 
 
 def allow_one_row_more(ledger: Ledger) -> None:

@@ -50,10 +50,12 @@ def whole_site(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) 
             "action_tracker_id": 4321,
             "storefront_origins": (*WWW, "https://shop.example"),
             "linked_domains": ("www.shop.test", "*.shop.co.uk"),
+            "journal_path": folder / "journal",
             "spool_path": folder / "spool",
         }
         settings = Settings.model_validate(values | changes)
-        return Service(settings, Database(database.url), FolderChannel(FolderSettings(path=folder / "outbox")))
+        channels = {"folder": FolderChannel(FolderSettings(path=folder / "outbox"))}
+        return Service(settings, Database(database.url), channels)
 
     plain = create_app(service(), with_worker=False)
     apps = {

@@ -1,19 +1,35 @@
 """The ways out, one file each."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from pydantic_settings import BaseSettings
 
-from app.batches.batch import BatchFile
+from app.delivery.channels.email import EmailChannel, EmailSettings
 from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.delivery.channels.ftp import FtpChannel, FtpSettings, FtpsSettings
+from app.delivery.channels.sftp import SftpChannel, SftpSettings
+from app.delivery.parcel import Parcel, Progress
 
 
 class Channel(Protocol):
     """Hands a file over. Sending the same file again must be harmless."""
 
-    def send(self, file: BatchFile) -> None:
-        """Return when the file has arrived whole. Raises DeliveryError."""
+    def send(self, parcel: Parcel, progress: Progress) -> None:
+        """Return when the file has arrived whole. Raises DeliveryError, and what `progress` raises."""
+
+    def ask(self, parcel: Parcel) -> bool | None:
+        """Say whether a file lies there whole; None where one cannot see that. Raises DeliveryError."""
 
 
-CHANNELS: Final[dict[str, tuple[type[BaseSettings], Any]]] = {"folder": (FolderSettings, FolderChannel)}
-"""Name in CAPTURE_CHANNEL to the channel's settings and the channel."""
+Channels = Mapping[str, Channel]
+"""The channels in use by name."""
+
+CHANNELS: Final[dict[str, tuple[type[BaseSettings], Any]]] = {
+    "folder": (FolderSettings, FolderChannel),
+    "email": (EmailSettings, EmailChannel),
+    "sftp": (SftpSettings, SftpChannel),
+    "ftps": (FtpsSettings, FtpChannel),
+    "ftp": (FtpSettings, FtpChannel),
+}
+"""Name in CAPTURE_CHANNEL to the channel's settings and the channel, made from these and the shared settings."""

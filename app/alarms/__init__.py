@@ -1,0 +1,1 @@
+"""Alarms: what a person has to see to, raised once and cleared when it is over."""

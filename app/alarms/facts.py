@@ -1,0 +1,98 @@
+"""What alarms go by, read across the stages. No statement scans history.
+
+`unsent` and `undelivered` hold only what is not finished, `channel_trouble` a row per channel; what is asked of exports
+goes by the newest ones, of batches and orders by a key. The orders of a batch stand in it in the order of recording, so
+that its first line is its oldest.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select, union_all
+from sqlmodel import Session
+
+from app.batches.batch import HEADER_LINES, AgeLimit
+from app.batches.store import BATCH, BATCH_LINE, EXPORT, UNDELIVERED
+from app.conversions.store import REVISION, UNSENT
+from app.delivery.attempt import MOST_DENIALS, AttemptStatus
+from app.delivery.store import ATTEMPT, TROUBLE
+
+MOST_STUCK: Final = 100
+"""As many batches that wait for a person have an alarm each; a flood of alarms helps nobody."""
+NEWEST_EXPORTS: Final = 10_000
+FIRST_LINE: Final = HEADER_LINES + 1
+
+_ARRIVED: Final = exists().where(
+    ATTEMPT.c.batch == UNDELIVERED.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value
+)
+"""A batch that was delivered may be sent again on purpose; its orders are not late."""
+_NOT_ARRIVED: Final = BATCH_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
+_TO_LEAVE: Final = UNSENT.c.hold_reason.is_(None)
+# The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
+
+
+def oldest_unsent(session: Session) -> datetime | None:
+    """Return when the oldest order was recorded that is to leave and has not been delivered."""
+    waiting = select(func.min(UNSENT.c.revision_id).label("id")).where(_TO_LEAVE)
+    in_batches = select(func.min(BATCH_LINE.c.revision_id)).where(_NOT_ARRIVED, BATCH_LINE.c.first_line == FIRST_LINE)
+    ids = union_all(waiting, in_batches).subquery()
+    found = select(func.min(REVISION.c.recorded_at)).where(REVISION.c.id.in_(select(ids.c.id)))
+    oldest: datetime | None = session.connection().execute(found).scalar_one()
+    return oldest
+
+
+def expiring(session: Session, limit: AgeLimit, upto: datetime) -> tuple[int, datetime | None]:
+    """Return how many orders to be delivered will be too old at `upto`, and when the first of them is."""
+    ids = union_all(
+        select(UNSENT.c.revision_id.label("id")).where(_TO_LEAVE), select(BATCH_LINE.c.revision_id).where(_NOT_ARRIVED)
+    ).subquery()
+    age, age_with_media_id = timedelta(days=limit.days), timedelta(days=limit.days_with_media_id)
+    at, no_media_id = REVISION.c.event_at, REVISION.c.media_id.is_(None)
+    old = or_(and_(no_media_id, at < upto - age), and_(~no_media_id, at < upto - age_with_media_id))
+    told = select(func.count(), func.min(case((no_media_id, at))), func.min(case((~no_media_id, at))))
+    number, first, first_with_media_id = (
+        session.connection().execute(told.where(REVISION.c.id.in_(select(ids.c.id)), old)).one()
+    )
+    ends = (first and first + age, first_with_media_id and first_with_media_id + age_with_media_id)
+    return number, min(filter(None, ends), default=None)
+
+
+def last_export(session: Session) -> datetime | None:
+    """Return when the newest export that is done ended; if there is none, when the first order was recorded."""
+    done = select(EXPORT.c.ended_at).where(EXPORT.c.state == "done").order_by(EXPORT.c.id.desc()).limit(1)
+    first = select(REVISION.c.recorded_at).where(REVISION.c.id == select(func.min(REVISION.c.id)).scalar_subquery())
+    connection = session.connection()
+    ended: datetime | None = connection.execute(done).scalar() or connection.execute(first).scalar()
+    return ended
+
+
+def failed_export(session: Session) -> Row[Any] | None:
+    """Return the newest export that ended, if it failed."""
+    ended = select(EXPORT).where(EXPORT.c.ended_at.is_not(None)).order_by(EXPORT.c.id.desc()).limit(1)
+    row = session.connection().execute(ended).one_or_none()
+    return row if row is not None and row.state == "failed" else None
+
+
+def exports_that_expired_orders(session: Session, since: datetime) -> list[Row[Any]]:
+    """Return the newest exports that left out orders for their age and were asked for after `since`."""
+    newest = select(EXPORT).order_by(EXPORT.c.id.desc()).limit(NEWEST_EXPORTS).subquery()
+    recent: ColumnElement[bool] = and_(newest.c.expired > 0, newest.c.requested_at > since)
+    return list(session.connection().execute(select(newest).where(recent).order_by(newest.c.id)))
+
+
+def stuck_batches(session: Session) -> list[Row[Any]]:
+    """Return the oldest batches that wait for a person, as (batch_id, filename, stuck)."""
+    found = (
+        select(BATCH.c.batch_id, BATCH.c.filename, UNDELIVERED.c.stuck)
+        .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
+        .where(UNDELIVERED.c.stuck.is_not(None))
+        .order_by(UNDELIVERED.c.batch)
+        .limit(MOST_STUCK)
+    )
+    return list(session.connection().execute(found))
+
+
+def stopped_channels(session: Session) -> list[Row[Any]]:
+    """Return the channels that nothing leaves by, and those that were let try again and have not succeeded since."""
+    doubtful = or_(TROUBLE.c.stopped_at.is_not(None), TROUBLE.c.denials >= MOST_DENIALS - 1)
+    return list(session.connection().execute(select(TROUBLE).where(doubtful).order_by(TROUBLE.c.channel)))

@@ -1,0 +1,137 @@
+"""When each alarm holds, and the sentence that says what to do.
+
+The sentences name points in time and limits rather than ages and amounts, so that they stay the same while they hold.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from app.alarms.alarm import Alarm, Kind
+
+EXPIRY_WARNING: Final = timedelta(days=7)
+"""Before the age limit; with impact.com's 88 days and a margin of one it begins on day 80."""
+EXPIRED_TOLD_FOR: Final = timedelta(days=7)
+RESUME: Final = "`conversion-capture export --redeliver stuck`"
+
+
+def orders_unsent(oldest: datetime | None, hours: int, now: datetime) -> list[Alarm]:
+    """Say so if the `oldest` order that has not been delivered was recorded more than so many hours ago."""
+    if oldest is None or now - oldest <= timedelta(hours=hours):
+        return []
+    detail = (
+        f"The oldest order that has not been delivered was recorded at {_at(oldest)}, more than {hours} hours ago"
+        " (CAPTURE_ALARM_UNSENT_HOURS): see that `conversion-capture export` runs each day, that a worker runs, and in"
+        " GET /batches what is not delivered and why."
+    )
+    return [Alarm(Kind.ORDERS_UNSENT, "", detail)]
+
+
+def orders_expiring(number: int, first: datetime | None) -> list[Alarm]:
+    """Say so if orders that have not been delivered are about to become too old, the `first` of them then."""
+    if not number or first is None:
+        return []
+    detail = (
+        f"Orders that become too old for impact.com before they are delivered: {number}, the first at {_at(first)};"
+        " run `conversion-capture export`, and see in GET /batches that what it made is delivered before."
+    )
+    return [Alarm(Kind.ORDERS_EXPIRING, "", detail)]
+
+
+def orders_expired(export_id: int, number: int) -> Alarm:
+    """Say that an export left out orders that had become too old."""
+    detail = (
+        f"Orders that were too old for impact.com when export {export_id} ran, and are not sent: {number}; list them"
+        " with GET /orders?state=expired, and ask your contact at impact.com whether they can still be credited."
+        f" This is told for {EXPIRED_TOLD_FOR.days} days."
+    )
+    return Alarm(Kind.ORDERS_EXPIRED, str(export_id), detail)
+
+
+def no_export(last: datetime | None, hours: int, now: datetime) -> list[Alarm]:
+    """Say so if the last export was completed more than so many hours ago; `last` is the first order if none was."""
+    if last is None or now - last <= timedelta(hours=hours):
+        return []
+    detail = (
+        f"No export was completed since {_at(last)}, more than {hours} hours ago (CAPTURE_ALARM_EXPORT_HOURS): let cron"
+        " run `conversion-capture export` or POST /exports each day, and see that a worker runs."
+    )
+    return [Alarm(Kind.NO_EXPORT, "", detail)]
+
+
+def export_failed(export_id: int, failure: str | None) -> Alarm:
+    """Say that the newest export that ended did not succeed."""
+    detail = f"Export {export_id} failed: {failure or 'see the log.'} Correct that and run `conversion-capture export`."
+    return Alarm(Kind.EXPORT_FAILED, "", detail)
+
+
+def delivery_stuck(batch_id: str, filename: str, stuck: str) -> Alarm:
+    """Say that a batch waits for a person; `stuck` says whether it failed or may have arrived."""
+    if stuck == "failed":
+        detail = (
+            f"{filename} has not arrived and is not sent again by itself: GET /batches/{batch_id} tells why; correct"
+            f" that, then POST /batches/{batch_id}/redelivery or {RESUME}."
+        )
+        return Alarm(Kind.DELIVERY_FAILED, batch_id, detail)
+    detail = (
+        f"It is not known whether {filename} arrived: look at impact.com's File Submissions; if it is there,"
+        f" POST /batches/{batch_id}/confirmation, else POST /batches/{batch_id}/redelivery."
+    )
+    return Alarm(Kind.DELIVERY_UNKNOWN, batch_id, detail)
+
+
+def channel_stopped(channel: str, code: str, told: str) -> Alarm:
+    """Say that nothing leaves by a channel; `told` is the sentence of the attempt that stopped it."""
+    settings = f"the settings CAPTURE_{channel.upper()}_… are right"
+    if code == "RECEIVER_NOT_TRUSTED":
+        detail = (
+            f"Nothing leaves by {channel}: {told} Ask the receiver's operator whether that is its new key or"
+            f" certificate; when {settings}, restart the service or run {RESUME}."
+        )
+        return Alarm(Kind.RECEIVER_NOT_TRUSTED, channel, detail)
+    detail = (
+        f"Nothing leaves by {channel} after its login was refused repeatedly: {told} When {settings}, restart the"
+        f" service or run {RESUME}."
+    )
+    return Alarm(Kind.CREDENTIALS_REFUSED, channel, detail)
+
+
+def database_away(host: str) -> Alarm:
+    """Say that this host cannot use the database."""
+    detail = (
+        f"{host} cannot use the database: start it, or correct CAPTURE_DATABASE_URL; until then clicks wait in"
+        " CAPTURE_SPOOL_PATH, and no order is accepted or exported there."
+    )
+    return Alarm(Kind.DATABASE_AWAY, host, detail)
+
+
+def database_is_older(host: str, told: str) -> Alarm:
+    """Say that everything is held since the journal on this host knows more than the database, as `told`."""
+    return Alarm(Kind.DATABASE_IS_OLDER, host, told)
+
+
+def journal_unusable(host: str, told: str) -> Alarm:
+    """Say that everything is held since the journal on this host cannot be used, as `told`."""
+    return Alarm(Kind.JOURNAL_UNUSABLE, host, f"{told} See that the service may read and write that folder.")
+
+
+def spool_in_use(host: str) -> Alarm:
+    """Say that clicks wait on this host although the database is there."""
+    detail = (
+        f"Clicks wait in CAPTURE_SPOOL_PATH on {host} and do not get into the database: see that"
+        " `conversion-capture serve` runs there, and what GET /readyz and its log say of the database and the spool."
+    )
+    return Alarm(Kind.SPOOL_IN_USE, host, detail)
+
+
+def disk_nearly_full(host: str, places: Sequence[str], floor: int) -> Alarm:
+    """Say that a disk of this host has less than `floor` bytes left; `places` are the settings that point to it."""
+    detail = (
+        f"The disk of {' and '.join(places)} on {host} has less than {floor // 1024**2} MiB left"
+        " (CAPTURE_ALARM_DISK_BYTES): make room before orders and clicks have to be refused."
+    )
+    return Alarm(Kind.DISK_NEARLY_FULL, host, detail)
+
+
+def _at(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,102 @@
+"""After an older database was restored: what the journal shows to have left is put on record again, as not known.
+
+Nothing is sent by it, and each order is in the batch again that it left with. A person then looks at impact.com's File
+Submissions, and confirms each batch or lets it be sent again.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from app.batches.batch import sha256
+from app.database import Database, retried
+from app.delivery import journal_store as store
+from app.delivery.hold import Hold
+from app.delivery.kept import Damaged, Kept, read_kept
+
+logger = logging.getLogger(__name__)
+
+
+class Fate(StrEnum):
+    """What became of a kept file that the database did not know."""
+
+    RECOVERED = "recovered"
+    REFUSED = "refused"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A kept file and what became of it.
+
+    `missing` are orders that the database does not know, `elsewhere` those that another batch holds: neither is put
+    into this one. `detail` is what is wrong with a damaged file.
+    """
+
+    name: str
+    fate: Fate
+    rows: int = 0
+    orders: int = 0
+    missing: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
+    detail: str = ""
+
+
+def recover(
+    database: Database, hold: Hold, now: datetime, *, dry_run: bool = False, without_missing: bool = False
+) -> Iterator[Recovery]:
+    """Yield what becomes of each file that is not known, those kept first first. Raises ChannelUnavailable.
+
+    Each is recorded in a transaction of its own. One with missing orders is refused, unless `without_missing`.
+    """
+    for name in reversed(hold.lost(database)):
+        try:
+            kept = read_kept(name, hold.journal.read(name))
+        except Damaged as error:
+            yield Recovery(name, Fate.DAMAGED, detail=str(error))
+        else:
+            yield _recover(database, kept, now, dry_run=dry_run, without_missing=without_missing)
+
+
+@retried
+def _recover(database: Database, kept: Kept, now: datetime, *, dry_run: bool, without_missing: bool) -> Recovery:
+    with database.snapshot() if dry_run else database.transaction() as session:
+        batch = store.find_file(session, kept.name)
+        recovery, revisions = Recovery(kept.name, Fate.RECOVERED, kept.rows, len(kept.first_lines)), dict[str, int]()
+        if batch is None:
+            recovery, revisions = _compare(session, kept, without_missing=without_missing)
+        if dry_run or recovery.fate is not Fate.RECOVERED or store.attempted(session, [kept.name]):
+            return recovery
+        number = batch.id if batch else store.add(session, kept, sha256(kept.content), revisions, now)
+        store.note_unknown_attempt(session, number, now)
+    logger.warning("delivery.recovered", extra={"file": kept.name, "orders": len(kept.first_lines)})
+    return recovery
+
+
+def _compare(session: Session, kept: Kept, *, without_missing: bool) -> tuple[Recovery, dict[str, int]]:
+    """Return what can become of a file, and the revisions by OrderId that go back into its batch."""
+    conversions = store.find_orders(session, kept.event_type, kept.first_lines)
+    free = store.unbatched(session, conversions.values())
+    missing = [order_id for order_id in kept.first_lines if order_id not in conversions]
+    elsewhere = [order_id for order_id, number in conversions.items() if number not in free]
+    revisions = {order_id: free[number] for order_id, number in conversions.items() if number in free}
+    fate = Fate.REFUSED if missing and not without_missing else Fate.RECOVERED
+    return Recovery(kept.name, fate, kept.rows, len(kept.first_lines), missing, elsewhere), revisions
+
+
+def explain(one: Recovery) -> str:
+    """Return lines for a person: what became of a file, and what is to be done about it."""
+    size = f"{one.name}: {one.fate}, {one.rows} rows of {one.orders} orders"
+    lines = [f"{one.name}: {one.fate}. {one.detail}" if one.fate is Fate.DAMAGED else f"{size}."]
+    if one.missing and one.fate is Fate.REFUSED:
+        lines.append("  The database does not know these orders; post them again first, or use --without-missing:")
+    elif one.missing:
+        lines.append("  Recorded without these orders; if one of them is posted again, it is sent again:")
+    lines += [f"    {order_id}" for order_id in one.missing]
+    if one.elsewhere:
+        lines.append("  These orders are in another batch, and stay there; they may have left twice:")
+    return "\n".join([*lines, *(f"    {order_id}" for order_id in one.elsewhere)])

@@ -1,0 +1,31 @@
+"""What a person decides about a delivery: once more, or that it has arrived."""
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from app.config import Settings
+from app.delivery import store
+from app.errors import Conflict
+
+
+def redeliver(session: Session, settings: Settings, batch: int, event_type: str) -> None:
+    """Let a batch be sent again, the same bytes under the same name, by its channel even if that was stopped."""
+    store.requeue(session, batch)
+    store.try_channel_again(session, settings.channel_of(event_type))
+
+
+def redeliver_all(session: Session, settings: Settings) -> list[str]:
+    """Do so with every batch that waits for a person, and let every channel try again; return the batches' ids."""
+    waiting = store.waiting_for_a_person(session)
+    for row in waiting:
+        redeliver(session, settings, row.batch, row.event_type)
+    for channel in settings.channels_in_use:
+        store.try_channel_again(session, channel)
+    return [row.batch_id for row in waiting]
+
+
+def confirm(session: Session, batch: int, now: datetime) -> None:
+    """Record that a batch has arrived, as a person saw at impact.com. Raises Conflict if it had already."""
+    if not store.confirm(session, batch, now):
+        raise Conflict("This batch has been delivered already; there is nothing to confirm.", code="ALREADY_DELIVERED")

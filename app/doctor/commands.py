@@ -1,0 +1,47 @@
+"""The console commands `doctor` and `recover`."""
+
+from typing import Annotated
+
+import typer
+
+from app.delivery.recover import Fate, explain
+from app.delivery.recover import recover as recover_files
+from app.doctor.examine import report
+from app.errors import Failure
+from app.service import assemble
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what is wrong here and how to put it right; change nothing."""
+    service = assemble()
+    told, failed = report(service, as_json=as_json)
+    service.database.close()
+    typer.echo(told)
+    if failed:
+        raise typer.Exit(1)
+
+
+def recover(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be recorded, and change nothing.")
+    ] = False,
+    without_missing: Annotated[
+        bool,
+        typer.Option(
+            "--without-missing", help="Record also files with lost orders; if one comes again, it goes again."
+        ),
+    ] = False,
+) -> None:
+    """After an older database was restored: put on record again what the journal shows to have left."""
+    service = assemble()
+    service.prepare()
+    found = list(
+        recover_files(service.database, service.hold, service.clock(), dry_run=dry_run, without_missing=without_missing)
+    )
+    service.database.close()
+    for one in found:
+        typer.echo(explain(one))
+    refused = sum(one.fate is not Fate.RECOVERED for one in found)
+    typer.echo(f"{len(found) - refused} kept files {'would be' if dry_run else 'were'} recorded, {refused} not.")
+    if refused:
+        raise Failure("Nothing leaves before the rest is recorded too; see above what each file needs.")

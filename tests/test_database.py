@@ -1,0 +1,42 @@
+"""What the database promises to those who use it at once."""
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from app.database import Database
+from app.errors import Unavailable
+from tests.conftest import driver
+from tests.servers import Postgres, wait_until
+
+
+def test_who_stands_still_in_a_transaction_holds_nobody_up(postgres: Postgres) -> None:
+    """A paused process keeps its locks for a while only; when it goes on, it learns that its transaction is gone."""
+    with postgres.new_database() as url:
+        sleeper, other = Database(driver(url), idle_seconds=1), Database(driver(url))
+        with other.transaction() as session:
+            session.connection().exec_driver_sql("CREATE TABLE one (two INTEGER)")
+            session.connection().exec_driver_sql("INSERT INTO one VALUES (1)")
+
+        def is_free() -> bool:
+            try:
+                with other.transaction() as session:
+                    session.connection().exec_driver_sql("SELECT two FROM one FOR UPDATE NOWAIT")
+            except DBAPIError:
+                return False
+            except Unavailable:
+                return False
+            return True
+
+        def sleep_and_go_on() -> None:
+            with sleeper.transaction() as session:
+                session.connection().exec_driver_sql("UPDATE one SET two = 2")
+                assert not is_free()
+                wait_until(is_free, "the lock is not given back")
+                session.connection().exec_driver_sql("SELECT 1")
+
+        with pytest.raises(Unavailable):
+            sleep_and_go_on()
+        with other.snapshot() as session:
+            assert session.connection().exec_driver_sql("SELECT two FROM one").scalar_one() == 1
+        sleeper.close()
+        other.close()
