@@ -240,19 +240,9 @@ def omit(session: Session, export_id: int, omissions: Sequence[Omission]) -> Non
     """Note why revisions were left out, in place of what an earlier export noted."""
     forget_omissions(session, [one.revision_id for one in omissions])
     if omissions:
-        session.connection().execute(
-            insert(LEFT_OUT),
-            [
-                {
-                    "revision_id": one.revision_id,
-                    "export_id": export_id,
-                    "state": one.state,
-                    "reason": one.reason,
-                    "detail": one.detail,
-                }
-                for one in omissions
-            ],
-        )
+        names = ("revision_id", "state", "reason", "detail")
+        rows = [{"export_id": export_id} | {name: getattr(one, name) for name in names} for one in omissions]
+        session.connection().execute(insert(LEFT_OUT), rows)
 
 
 def forget_omissions(session: Session, revision_ids: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ A new channel gets its receiver here, one line in RECEIVERS.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -131,6 +131,30 @@ def test_who_has_lost_the_work_stops_in_the_middle(receiver: Receiver) -> None:
         receiver.channel.send(PARCEL, stop)
     receiver.channel.send(PARCEL, ignore)
     assert receiver.files() == {NAME: PARCEL.content}
+
+
+def test_who_was_overtaken_does_the_other_s_file_no_harm(receiver: Receiver) -> None:
+    """It slept just before it opened the file, and another worker sent it: what lies there in the end is whole."""
+    receiver.channel.send(PARCEL, ignore)
+
+    def stop(handed_over: int) -> None:
+        if handed_over:
+            raise LeaseLost("Another worker has taken this delivery over.")
+
+    with suppress(LeaseLost):  # the folder sees that the file is there, and writes nothing
+        receiver.channel.send(PARCEL, stop)
+    assert receiver.files() == {NAME: PARCEL.content}
+
+
+def test_who_was_overtaken_before_it_began_touches_nothing(receiver: Receiver) -> None:
+    """It learns of it before the receiver's file is opened."""
+
+    def stop(_handed_over: int) -> None:
+        raise LeaseLost("Another worker has taken this delivery over.")
+
+    with pytest.raises(LeaseLost):
+        receiver.channel.send(PARCEL, stop)
+    assert receiver.files() in ({}, {NAME: PARCEL.content})
 
 
 def test_asking_never_denies_what_is_there(receiver: Receiver) -> None:

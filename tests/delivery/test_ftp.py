@@ -18,7 +18,6 @@ from app.errors import (
     ChannelUnavailable,
     CredentialsRefused,
     DeliveryError,
-    LeaseLost,
     Misconfigured,
     OutcomeUnknown,
 )
@@ -212,15 +211,15 @@ def test_a_secret_that_a_server_repeats_goes_no_further(start: Start, caplog: py
     assert USERNAME not in printed
 
 
-def test_who_has_lost_the_work_leaves_no_file_that_looks_whole(start_either: Start) -> None:
+def test_who_is_told_to_stop_leaves_no_file_that_looks_whole(start_either: Start) -> None:
     """The data connection ends in a reset, which no server takes for the end of a file."""
     sender, server = start_either()
 
     def stop(handed_over: int) -> None:
         if handed_over > 3 * CHUNK:
-            raise LeaseLost("Another worker has taken this delivery over.")
+            raise ChannelUnavailable("The worker was told to stop in the middle of it; it begins again.")
 
-    with pytest.raises(LeaseLost):
+    with pytest.raises(ChannelUnavailable, match="told to stop"):
         sender.send(PARCEL, stop)
     server.wait_for_end()
     assert server.ended != "end"

@@ -15,13 +15,14 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.config import Settings, require, split_list
+from app.config import Settings, require
 from app.delivery.channels.email_conversation import Conversation
 from app.delivery.egress import connect
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.tls import verified
 from app.errors import ChannelRefused, Misconfigured
 from app.event_type import EmailAddress
+from app.setting_types import split_list
 
 logger = logging.getLogger(__name__)
 

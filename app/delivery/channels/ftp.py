@@ -23,7 +23,7 @@ from app.delivery.channels.ftp_client import (
     why,
 )
 from app.delivery.egress import connect
-from app.delivery.parcel import CHUNK, Parcel, Progress
+from app.delivery.parcel import CHUNK, Parcel, Progress, to_the_end
 from app.delivery.tls import verified
 from app.errors import (
     ChannelRefused,
@@ -68,7 +68,7 @@ class FtpSettings(BaseSettings):
 
 
 class FtpsSettings(FtpSettings):
-    """The same for one with TLS, and a file of issuers that are trusted beside the system's."""
+    """The same for one with TLS, and a file of authorities that are believed instead of the system's."""
 
     model_config = SettingsConfigDict(env_prefix="CAPTURE_FTPS_")
 
@@ -102,11 +102,12 @@ class FtpChannel:
         with self._session() as ftp:
             ftp.allow(self.shared.transfer_seconds)
             self._prepare(ftp)
-            with self._data_connection(ftp, parcel) as data:
-                self._hand_over(ftp, data, parcel, progress)
-                end(data)
-                self._await_confirmation(ftp, parcel)
-            self._compare_size(ftp, parcel)
+            with to_the_end(progress) as held:
+                with self._data_connection(ftp, parcel) as data:
+                    self._hand_over(ftp, data, parcel, held)
+                    end(data)
+                    self._await_confirmation(ftp, parcel)
+                self._compare_size(ftp, parcel)
             with suppress(*FAULTS):
                 ftp.allow(COURTESY_SECONDS)
                 ftp.sendcmd("QUIT")

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.config import Settings, require, split_list
-from app.delivery.parcel import Parcel, Progress
+from app.config import Settings, require
+from app.delivery.parcel import Parcel, Progress, to_the_end
 from app.errors import ChannelUnavailable, Misconfigured, OutcomeUnknown
+from app.setting_types import split_list
 
 
 def _public_key(line: str) -> str:
@@ -79,7 +80,8 @@ class SftpChannel:
         path = str(self._directory / parcel.name)
         async with self._server.session() as session:
             if not self._renames:
-                await session.put(parcel, path, progress, OutcomeUnknown)
+                with to_the_end(progress) as held:
+                    await session.put(parcel, path, held, OutcomeUnknown)
             elif not await session.is_there(parcel, path):
                 await session.put(parcel, f"{path}.part", progress, ChannelUnavailable)
                 await session.rename(parcel, path)
