@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import psutil
 
 KIB: Final = 1024
-SIZE: Final = 6 * KIB * KIB
+SIZE: Final = 24 * KIB * KIB
 MNT_DETACH: Final = 2
 
 Fault = Literal["full", "failing"]
