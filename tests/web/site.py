@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.clicks.store import CLICK
 from app.database import Database
-from tests.servers import free_port, served
+from tests.servers import free_port, served, wait_until
 
 TRACKING: Final = "track."
 PROXIED: Final = "/aff/"
@@ -59,16 +59,22 @@ class Site:
         self.certificate = folder / "server.pem"
         certificate.private_key_and_cert_chain_pem.write_to_path(str(self.certificate))
         self.key_hash = _public_key_hash(certificate.cert_chain_pems[0].bytes())
+        self.under_way = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget every page, request and click."""
+        """Forget every page, request and click, also one that was still on its way into the database."""
+        wait_until(self._is_quiet, "clicks are still on their way")
         self.pages: dict[tuple[str, str], Page] = {}
         self.heard: list[Heard] = []
         self.shown: list[str] = []
         self.is_down = False
         with self.database.transaction() as session:
             session.connection().execute(delete(CLICK))
+
+    def _is_quiet(self) -> bool:
+        """Say whether the service answers nobody, and no click waits to be written again."""
+        return not self.under_way and all(app.state.keeper.spool_state.state == "empty" for app in self.apps.values())
 
     def add(self, address: str, body: str, status: int = 200, **headers: str) -> None:
         """Put a page under `host/path`; headers are given as `content_security_policy="..."`."""
@@ -119,7 +125,11 @@ class Site:
         async def again() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await app(scope, again, send)
+        self.under_way += 1
+        try:
+            await app(scope, again, send)
+        finally:
+            self.under_way -= 1
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
