@@ -68,7 +68,11 @@ class ItemRow(SQLModel, table=True):
 
 
 class Unsent(SQLModel, table=True):
-    """A revision that no export has dealt with yet. `hold_reason` says why it will not leave, if it will not."""
+    """A revision that no export has dealt with yet. `hold_reason` says why it will not leave, if it will not.
+
+    `lines` (its items), `event_at` and `currency` are what files are planned by, so that planning reads nothing else. A
+    row without them was recorded by a version before 0006.
+    """
 
     __tablename__ = "unsent"
     __table_args__ = (Index("unsent_in_order", "event_type", "revision_id"),)
@@ -76,6 +80,9 @@ class Unsent(SQLModel, table=True):
     revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
     event_type: str
     hold_reason: str | None
+    lines: int | None = None
+    event_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    currency: str | None = None
 
 
 CONVERSION: Final = Conversion.__table__  # type: ignore[attr-defined]
@@ -146,6 +153,9 @@ def add_revisions(session: Session, orders: Mapping[int, Order], *, number: int,
                 "revision_id": revision_ids[conversion_id],
                 "event_type": order.event_type,
                 "hold_reason": order.hold_reason,
+                "lines": len(order.items),
+                "event_at": order.event_date,
+                "currency": order.currency,
             }
             for conversion_id, order in orders.items()
         ],
