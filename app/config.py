@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     alarm_export_hours: int = Field(default=26, ge=1, le=2_000)
     alarm_disk_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
 
+    # Settings are read once. As what they are, and not by what they say, they are the key of what follows from them.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr) -> SecretStr:

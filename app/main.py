@@ -19,6 +19,7 @@ from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
 from app.ledger import export_routes, order_routes
 from app.service import Service, assemble
+from app.thin import Application
 from app.web import RawOrderPaths, RequestLog, install_refusals
 from app.worker import Worker
 
@@ -64,8 +65,8 @@ def openapi() -> dict[str, Any]:
     return _application().openapi()
 
 
-def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> FastAPI:
-    app = FastAPI(
+def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None) -> Application:
+    app = Application(
         title="conversion-capture",
         version=__version__,
         summary="Keeps impact.com click ids and reports orders as conversions.",
@@ -74,6 +75,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
     )
     for room in (health, clicks, snippet_routes, order_routes, export_routes, alarms):
         app.include_router(room.router)
+        app.add_thin_routes(room.router)
     app.add_middleware(RawOrderPaths)
     app.add_middleware(RequestLog)
     install_refusals(app)

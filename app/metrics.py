@@ -1,5 +1,6 @@
 """Numbers for Prometheus. Their labels come from short fixed lists: none names a visitor, a click, a host or a path."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -43,14 +44,28 @@ for _fate in FATES:  # so that a rate can be told from the first loss on
     _notes.labels(_fate)
 
 
+_uncounted_requests: Final[dict[tuple[str, int], int]] = defaultdict(int)
+_uncounted_landings: Final[dict[str, int]] = defaultdict(int)
+# Counted by the event loop's thread alone, and handed to the library when somebody asks, since that takes its time.
+
+
 def count_request(route: str, status: int) -> None:
     """Count a request by its route's template; `route` is empty where none matched."""
-    _requests.labels(route, str(status)).inc()
+    _uncounted_requests[route, status] += 1
 
 
 def count_landing(outcome: str) -> None:
     """Count a call of /capture; `outcome` is one of a few fixed words."""
-    _landings.labels(outcome).inc()
+    _uncounted_landings[outcome] += 1
+
+
+def _hand_over() -> None:
+    while _uncounted_requests:
+        (route, status), number = _uncounted_requests.popitem()
+        _requests.labels(route, str(status)).inc(number)
+    while _uncounted_landings:
+        outcome, number = _uncounted_landings.popitem()
+        _landings.labels(outcome).inc(number)
 
 
 def count_notes(fate: str, number: int = 1) -> None:
@@ -66,6 +81,7 @@ def show_alarms(numbers: Mapping[str, int]) -> None:
 
 def exposition(*, notes: int, size: int, limit: int, held: bool) -> bytes:
     """Return all numbers in Prometheus' text format, with the states of the spool and of exports as they are given."""
+    _hand_over()
     _waiting.set(notes)
     _bytes.set(size)
     _limit.set(limit)

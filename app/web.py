@@ -1,12 +1,13 @@
 """HTTP that every room shares: bodies with a limit, refusals as problem details, one log line per request."""
 
+import itertools
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
-from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import PROBLEM_JSON, Failure, Fault, InvalidInput, TooLarge, pointer_to, problem
+from app.logs import log_request
 from app.metrics import count_request
 
 logger = logging.getLogger(__name__)
@@ -109,26 +111,55 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status, request_id = time.perf_counter(), 0, uuid4().hex
+        began, status, request_id = time.perf_counter(), 0, new_request_id()
 
         async def noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = [(b"x-request-id", request_id.encode())]
-                if scope["app"].state.stopping():  # the caller's next connection finds another replica
-                    added.append((b"connection", b"close"))
-                message["headers"] = [*message.get("headers", ()), *added]
+                message["headers"] = [*message.get("headers", ()), *headers_of_all(scope, request_id)]
             await send(message)
 
         try:
             await self.app(scope, receive, noting)
         finally:
             route = getattr(scope.get("route"), "path", "")
-            took = round((time.perf_counter() - began) * 1000, 1)
-            facts = {"request_id": request_id, "method": scope["method"], "route": route, "status": status, "ms": took}
-            logger.info("request", extra=facts)
-            count_request(route, status)
+            note_request(request_id, scope["method"], route, status, time.perf_counter() - began)
+
+
+_PROCESS: Final = secrets.token_hex(8)
+_calls: Final = itertools.count(1)
+
+
+def new_request_id() -> str:
+    """Return an id that no other request has, in whatever process: a random half, and a number that counts."""
+    return f"{_PROCESS}{next(_calls):016x}"
+
+
+def headers_of_all(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers that every answer has."""
+    added = [(b"x-request-id", request_id.encode())]
+    if scope["app"].state.stopping():  # the caller's next connection finds another replica
+        added.append((b"connection", b"close"))
+    return added
+
+
+def note_request(request_id: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Log and count a request. `route` is its template, or empty where none matched."""
+    log_request(request_id, method, route, status, round(seconds * 1000, 1))
+    count_request(route, status)
+
+
+def log_failure(failure: Failure) -> None:
+    """Log a refusal that is the service's own fault."""
+    if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("refused", extra={"code": failure.code, "detail": str(failure)}, exc_info=failure.__cause__)
+
+
+def unexpected(error: Exception) -> dict[str, Any]:
+    """Log what should not happen, and return what its caller is told."""
+    logger.error("failed", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "This should not happen; see the service's log.")
 
 
 def install_refusals(app: FastAPI) -> None:
@@ -139,8 +170,7 @@ def install_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(Failure)
     async def refuse(_request: Request, failure: Failure) -> JSONResponse:
-        if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("refused", extra={"code": failure.code, "detail": str(failure)}, exc_info=failure.__cause__)
+        log_failure(failure)
         return _response(failure.status, failure.problem(), failure.headers)
 
     @app.exception_handler(RequestValidationError)
@@ -157,11 +187,7 @@ def install_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def fail(_request: Request, error: Exception) -> JSONResponse:
-        logger.error("failed", exc_info=error)
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return _response(
-            status, problem(status, "INTERNAL_ERROR", "This should not happen; see the service's log."), {}
-        )
+        return _response(HTTPStatus.INTERNAL_SERVER_ERROR, unexpected(error), {})
 
 
 def _response(status: HTTPStatus, body: dict[str, Any], headers: dict[str, str]) -> JSONResponse:

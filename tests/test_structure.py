@@ -27,7 +27,7 @@ STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "le
 SHARED = frozenset(
     {
         *("config", "database", "errors", "event_type", "lane", "logs", "metrics", "migrations", "security"),
-        *("setting_types", "strict_json", "web", "write_lock"),
+        *("setting_types", "strict_json", "thin", "web", "write_lock"),
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""

@@ -6,8 +6,8 @@ in this module are whole seconds since 1970 (UTC), since that is what the compan
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NewType, TypeGuard
+from functools import lru_cache
+from typing import Final, NamedTuple, NewType, TypeGuard
 from urllib.parse import SplitResult, urlsplit
 
 from app.impact.limits import CLICK_ID
@@ -18,20 +18,20 @@ ClickId = NewType("ClickId", str)
 SECONDS_PER_DAY: Final = 86_400
 MAX_LANDING_URL: Final = 2_000
 MAX_ORIGIN: Final = 300
+_REMEMBERED: Final = 500
+"""Characters of an address whose reading is remembered: popular pages come again and again, and memory is bounded."""
 
 _HOST: Final = re.compile(r"[^\s/?#@\\:\[\]]+|[0-9a-f:.]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A click in the visitor's cookies; `captured_at` is None where the companion cookie does not tell."""
 
     click_id: ClickId
     captured_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of a landing: when its click was captured and how many seconds its cookie may live from now.
 
     `max_age` None: the cookie stays as it is; 0: it has outlived the window and goes. `recorded`: the click gets a row.
@@ -56,6 +56,8 @@ def last_click_wins(
     cookie gives it, so that renewing never lengthens a life. A time that is missing or in the future counts as now.
     """
     arrived = now if captured_at is None else min(captured_at, now)
+    if not kept and arrived == now:
+        return Verdict(now, max_age=window, recorded=True)
     since = captured_since(landed, kept, now)
     captured = arrived if since is None else since
     current = visitors_click(kept, now=now, window=window)
@@ -94,12 +96,22 @@ def _rank(one: Kept, now: int) -> int:
 
 def landing_url(text: str) -> str | None:
     """Return a web address without query, fragment and userinfo, at most 2,000 characters; None if it is none."""
+    return _landing_url(text) if len(text) <= _REMEMBERED else _landing_url.__wrapped__(text)
+
+
+@lru_cache(maxsize=4_096)
+def _landing_url(text: str) -> str | None:
     parts = _web_address(text)
     return f"{_origin(parts)}{parts.path}"[:MAX_LANDING_URL] if parts else None
 
 
 def origin_of(text: str) -> str | None:
     """Return the origin (RFC 6454) of a web address in lower case, default ports left out; None if it is none."""
+    return _origin_of(text) if len(text) <= _REMEMBERED else _origin_of.__wrapped__(text)
+
+
+@lru_cache(maxsize=4_096)
+def _origin_of(text: str) -> str | None:
     parts = _web_address(text)
     return _origin(parts) if parts else None
 

@@ -7,9 +7,8 @@ newer time beside an older id, and that would lengthen its life.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from publicsuffixlist import PublicSuffixList
 
@@ -18,12 +17,13 @@ from app.clicks.click import ClickId, Kept, Verdict, click_id_of, is_past
 MAX_DOMAINS: Final = 8
 """Domains that are cleared for one host: proxies limit an answer's headers, and no shop lies deeper."""
 
+COMPANION: Final = "_at"
+
 _HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+")
 _EPOCH_SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 
-@dataclass(frozen=True, slots=True)
-class CookieRule:
+class CookieRule(NamedTuple):
     """Name and attributes, as set by `CAPTURE_COOKIE_…`."""
 
     name: str
@@ -34,7 +34,7 @@ class CookieRule:
     @property
     def companion(self) -> str:
         """The name of the cookie that holds the time of the capture."""
-        return f"{self.name}_at"
+        return f"{self.name}{COMPANION}"
 
 
 def kept_clicks(header: str, rule: CookieRule) -> list[Kept]:
@@ -43,6 +43,8 @@ def kept_clicks(header: str, rule: CookieRule) -> list[Kept]:
     A browser sends one cookie per domain and path that fits, so there may be several. Times go with ids by position
     where there are as many of them; otherwise the oldest one goes with all, which lengthens nobody's life.
     """
+    if not header:
+        return []
     ids = _values(header, rule.name)
     times = [_epoch(value) for value in _values(header, rule.companion)]
     if len(times) != len(ids):
@@ -63,16 +65,21 @@ def _epoch(value: str) -> int | None:
 
 def is_settled(header: str, rule: CookieRule, click_id: ClickId, now: int) -> bool:
     """Say whether a Cookie header holds this click alone, once and with a time that has come, or no click at all."""
+    if not header:
+        return True
     ids, times = _values(header, rule.name), _values(header, rule.companion)
     return ids in ([], [click_id]) and len(times) <= len(ids) and all(is_past(_epoch(time), now) for time in times)
 
 
-def set_cookies(rule: CookieRule, host: str, click_id: ClickId, verdict: Verdict) -> tuple[str, ...]:
+def set_cookies(rule: CookieRule, attributes: str, click_id: ClickId, verdict: Verdict) -> tuple[str, str]:
     """Return the Set-Cookie values that keep a click as long as `verdict` grants it."""
-    if not verdict.max_age:
-        return expire_cookies(rule, host)
-    attributes = f"Max-Age={verdict.max_age}; {_attributes(rule, _target(rule, host))}"
-    return f"{rule.name}={click_id}; {attributes}", f"{rule.companion}={verdict.captured_at}; {attributes}"
+    rest = f"Max-Age={verdict.max_age}; {attributes}"
+    return f"{rule.name}={click_id}; {rest}", f"{rule.name}{COMPANION}={verdict.captured_at}; {rest}"
+
+
+def attributes(rule: CookieRule, host: str) -> str:
+    """Return the attributes, but for its age, of a cookie that is set for `host`."""
+    return _attributes(rule, _target(rule, host))
 
 
 def expire_cookies(rule: CookieRule, host: str) -> tuple[str, ...]:

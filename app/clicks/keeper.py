@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final, TypeVar
 
 from app.clicks.replay import Replay
@@ -26,10 +27,13 @@ PATIENCE: Final = 0.1
 """Seconds that a note waits for the database before it and all others turn to the spool."""
 LIMIT: Final = 1.0
 """Seconds that a note waits for the database where it cannot turn to the spool; then its visitor is answered."""
+SHORTEST_LOOK: Final = 0.001
 START_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 5.0
 REST: Final = 0.5
 TIDY_SECONDS: Final = 5.0
+FILE_SECONDS: Final = 1.0
+"""So often some of a crowd is filed also while new clicks come without a pause."""
 QUIET_SECONDS: Final = 10.0
 GROUP: Final = 500
 CROWD: Final = 10_000
@@ -40,10 +44,15 @@ R = TypeVar("R")
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A note, and whether it is known what became of it."""
+    """A note, who waits for it, and since when (by the event loop's clock).
+
+    A visitor may go away, which ends `answered`; `is_settled` says that it is known what became of the note.
+    """
 
     note: Note
-    settled: asyncio.Future[None]
+    answered: asyncio.Future[None]
+    since: float
+    is_settled: bool = False
 
 
 class Keeper:
@@ -59,6 +68,7 @@ class Keeper:
         self._called, self._spool_called, self._tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._spool_idle = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._watch: asyncio.TimerHandle | None = None
         self._said: dict[str, tuple[float, int]] = {}
 
     @property
@@ -81,11 +91,13 @@ class Keeper:
     async def close(self) -> None:
         """End when every note that was taken is durable; what the database could not take now stays in the spool."""
         if self._pending:
-            await asyncio.wait([one.settled for one in self._pending], timeout=PATIENCE)
+            await asyncio.wait([one.answered for one in self._pending], timeout=PATIENCE)
             self._turn("stopping")
         await _within(self._spool_idle, CLOSE_SECONDS)
         for task in self._tasks:
             task.cancel()
+        if self._watch:
+            self._watch.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for lane in (self._spool_lane, self._database_lane):
             lane.close()
@@ -94,28 +106,51 @@ class Keeper:
 
     async def keep(self, note: Note) -> None:
         """Make a note durable. Never raises, and never takes longer than LIMIT; what went wrong is in the log."""
-        one = Waiting(note, self._loop.create_future())
+        one = Waiting(note, self._loop.create_future(), self._loop.time())
         if self._is_direct:
             self._pending.append(one)
             self._called.set()
-            # Where the spool cannot help, a database that is merely slow is waited for a little longer.
-            patience = LIMIT if self.spool_state.state == "unwritable" else PATIENCE
-            timer = self._loop.call_later(patience, self._lose_patience, one)
-            one.settled.add_done_callback(lambda _: timer.cancel())
         else:
             self._to_spool([one])
-        settled, _ = await asyncio.wait({one.settled}, timeout=LIMIT + PATIENCE)
-        if not settled:
-            self._say(logging.ERROR, "notes.answered_early")
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._patience, self._look_after)
+        await one.answered
+
+    # How long notes wait ------------------------------------------------------------------------------------------
+
+    @property
+    def _patience(self) -> float:
+        """Where the spool cannot help, a database that is merely slow is waited for a little longer."""
+        return LIMIT if self.spool_state.state == "unwritable" else PATIENCE
+
+    def _look_after(self) -> None:
+        """See that no note waits too long, and look again when the oldest one might."""
+        now, self._watch = self._loop.time(), None
+        if self._pending and now >= self._pending[0].since + self._patience:
+            self._turn("waiting")
+        for one in self._spooling:
+            if now < one.since + LIMIT + PATIENCE:
+                break
+            if not one.answered.done():
+                self._say(logging.ERROR, "notes.answered_early")
+                _answer(one)
+        ends = [one.since + self._patience for one in self._pending[:1]]
+        waited_for = (one.since + LIMIT + PATIENCE for one in self._spooling if not one.answered.done())
+        if ends := [*ends, *islice(waited_for, 1)]:
+            self._watch = self._loop.call_at(max(min(ends), now + SHORTEST_LOOK), self._look_after)
 
     # The database's side ------------------------------------------------------------------------------------------
 
     async def _serve_database(self) -> None:
-        tidy_at = self._loop.time()
+        tidy_at = filed_at = self._loop.time()
         while True:
+            is_due = self._replay.has_crowd and (not self._pending or self._loop.time() >= filed_at + FILE_SECONDS)
             if not self._is_direct:
                 await self._catch_up()
                 tidy_at = self._loop.time()
+            elif is_due:
+                await self._done("filing", self._replay.file)
+                filed_at = self._loop.time()
             elif self._pending:
                 await self._store()
             elif tidy_at <= self._loop.time():
@@ -170,17 +205,13 @@ class Keeper:
             self._turn(doing)
         return None
 
-    def _lose_patience(self, one: Waiting) -> None:
-        if not one.settled.done() and one in self._pending:
-            self._turn("waiting")
-
     def _turn(self, doing: str) -> None:
         """From now on every note goes to the spool, behind those for which the database did not answer."""
         if self._is_direct:
             self._say(logging.WARNING, "notes.spooling", doing=doing)
         self._is_direct = False
         pending, self._pending = self._pending, []
-        self._to_spool([one for one in pending if not one.settled.done()])
+        self._to_spool([one for one in pending if not one.is_settled])
 
     # The spool's side ---------------------------------------------------------------------------------------------
 
@@ -217,7 +248,7 @@ class Keeper:
         for fits, one in zip(taken, group, strict=True):
             if fits:
                 _settle(one)
-        self._lose([one for one in group if not one.settled.done()], reason)
+        self._lose([one for one in group if not one.is_settled], reason)
 
     def _lose(self, notes: list[Waiting], reason: str) -> None:
         """Own up to notes that neither the spool nor, so far, the database took."""
@@ -238,8 +269,13 @@ class Keeper:
 
 
 def _settle(one: Waiting) -> None:
-    if not one.settled.done():
-        one.settled.set_result(None)
+    one.is_settled = True
+    _answer(one)
+
+
+def _answer(one: Waiting) -> None:
+    if not one.answered.done():
+        one.answered.set_result(None)
 
 
 def _payload(note: Note) -> tuple[bytes, bool]:

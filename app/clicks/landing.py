@@ -6,9 +6,9 @@ The query is split here, because form decoding turns the `+` of a click id into 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from app.clicks.click import ClickId, click_id_of
@@ -18,14 +18,16 @@ from app.errors import MalformedRequest, TooLarge, WrongMediaType
 MAX_BODY: Final = 16 * 1_024
 """Bytes of a POST body."""
 
+_REMEMBERED: Final = 500
+"""Bytes of an encoded text whose decoding is remembered: popular pages come again and again."""
+_NAMES: Final = {name.encode(): name for name in (CLICK, "irclickid", "url", "referrer", "consent", "to", LINKED)}
 _CONSENT: Final = {"granted": True, "denied": False}
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """A visitor's arrival as the shop reports it; None is what it did not say.
 
     `captured_at` is an epoch second; `linked` is there, right or wrong, when another domain handed the click over.
@@ -43,19 +45,14 @@ class Landing:
 def from_query(query: bytes, parameters: Sequence[str]) -> Landing:
     """Read a GET. Of `parameters` the first one that is present carries the click id. Raises MalformedRequest."""
     given = parse_query(query)
-    consent = given.get("consent")
+    get = given.get
+    consent = get("consent")
     if consent is not None and consent not in _CONSENT:
         raise MalformedRequest("`consent` must be granted or denied.")
     # Whatever this shop's own links are called, a hand-over has one name for both sides.
     names = (CLICK, *parameters) if LINKED in given else parameters
-    return Landing(
-        click_id=_click_id(given, names),
-        url=given.get("url"),
-        referrer=given.get("referrer"),
-        consent=None if consent is None else _CONSENT[consent],
-        to=given.get("to"),
-        linked=given.get(LINKED),
-    )
+    granted = None if consent is None else _CONSENT[consent]
+    return Landing(_click_id(given, names), get("url"), get("referrer"), None, granted, get("to"), get(LINKED))
 
 
 def parse_query(query: bytes) -> dict[str, str]:
@@ -66,11 +63,18 @@ def parse_query(query: bytes) -> dict[str, str]:
     given: dict[str, str] = {}
     for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        given.setdefault(_decoded(name), _decoded(value))
+        given.setdefault(_NAMES.get(name) or _decoded(name), _decoded(value))
     return given
 
 
 def _decoded(raw: bytes) -> str:
+    if b"%" not in raw:
+        return raw.decode() if raw.isascii() else raw.decode("utf-8", "replace")
+    return _unquoted(raw) if len(raw) <= _REMEMBERED else _unquoted.__wrapped__(raw)
+
+
+@lru_cache(maxsize=4_096)
+def _unquoted(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8", "replace")
 
 
@@ -142,8 +146,10 @@ def _captured_at(value: object) -> int:
 
 
 def _click_id(given: dict[str, str], names: Sequence[str]) -> ClickId | None:
-    name = next((name for name in names if name in given), None)
-    if name is None:
+    for name in names:
+        if name in given:
+            break
+    else:
         return None
     click_id = click_id_of(given[name])
     if click_id is None:

@@ -6,13 +6,17 @@ then the database forgets it, then the file goes; so a crash between any two of 
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from sqlmodel import Session
 
 from app.clicks.spool import Line, Segment, Spool
 from app.clicks.store import (
+    NewClick,
     Note,
+    append,
     claim_segment,
+    file_some,
     forget_segment,
     note_from_json,
     reach_in_segment,
@@ -23,6 +27,11 @@ from app.database import Database, refuses_values, retried
 from app.metrics import count_notes
 
 logger = logging.getLogger(__name__)
+
+FEW: Final = 12
+"""So many clicks at a time go where they belong; more of them are a crowd."""
+FILED_AT_ONCE: Final = 250
+"""Filing may touch a page of the disk for each click, and new ones wait so long."""
 
 Write = Callable[[Session, Sequence[Note]], int]
 """Writes notes and returns how many were refused."""
@@ -38,11 +47,28 @@ class Replay:
         self.database, self.spool = database, spool
         self._check = check
         self._store = retried(self._stored)
+        self._append = retried(self._appended)
+        self._file = retried(self._filed)
         self._replay = retried(self._replayed)
+        self.has_crowd = True
+        """Whether clicks may wait to be filed."""
 
     def store(self, notes: Sequence[Note]) -> int:
         """Write the notes in one transaction and return how many of them the database refused for their content."""
+        clicks = [note.record for note in notes if note.record is not None]
+        if FEW < len(clicks) == len(notes):
+            try:
+                self._append(clicks)
+            except Exception as exc:
+                if not refuses_values(exc):
+                    raise
+            else:
+                return 0
         return _or_singly(lambda write: self._store(notes, write))
+
+    def file(self) -> None:
+        """File some of the clicks that came in a crowd."""
+        self.has_crowd = self._file()
 
     def begin(self) -> bool:
         """See whether the database can be used, and replay a first piece."""
@@ -66,6 +92,7 @@ class Replay:
         """Replay what other processes left and remove what is replayed; say whether there may be more to do."""
         if self.piece():
             return True
+        self.has_crowd = True  # another process may have ended before it had filed its own
         try:
             self._remove_finished(with_current=True)
         except OSError as exc:
@@ -75,6 +102,15 @@ class Replay:
     def _stored(self, notes: Sequence[Note], write: Write) -> int:
         with self.database.transaction() as session:
             return write(session, notes)
+
+    def _appended(self, clicks: Sequence[NewClick]) -> None:
+        with self.database.direct() as cursor:
+            append(cursor, self.database.dialect, clicks)
+        self.has_crowd = True
+
+    def _filed(self) -> bool:
+        with self.database.transaction() as session:
+            return file_some(session, FILED_AT_ONCE)
 
     def _replayed(self, segment: Segment, write: Write) -> int:
         with self.database.transaction() as session:

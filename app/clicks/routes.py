@@ -1,92 +1,43 @@
 """`/capture` and `/handoff` over HTTP: raw calls go to the verbs, their answers go back. Public, without a key."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from time import time
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
-from starlette.requests import ClientDisconnect
+from fastapi import APIRouter, Response
 
-from app.clicks.capture import Answer, Arrival, capture, preflight
+from app.clicks.capture import Arrival, capture, preflight
 from app.clicks.handoff import handoff
 from app.clicks.landing import MAX_BODY
 from app.clicks.limiter import RateLimit, RateLimited
 from app.clicks.redirect import MAX_TARGET
-from app.clicks.store import Note
-from app.config import Settings
-from app.errors import PROBLEM_JSON, MalformedRequest
+from app.errors import PROBLEM_JSON
 from app.impact.limits import CLICK_ID
 from app.metrics import count_landing
-from app.web import PROBLEM_SCHEMA, SettingsDep
+from app.thin import Answer, Call, ThinRoute
+from app.web import PROBLEM_SCHEMA
 
-router = APIRouter(tags=["Capture"])
-
-
-async def body_of(request: Request) -> bytes:
-    """Return the body, or its first bytes as soon as it is known to be too long; the rest is never held.
-
-    The verb refuses what is too long, since its refusals carry the headers that let the page read them.
-    """
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk[: MAX_BODY + 1 - len(body)]
-            if len(body) > MAX_BODY:
-                break
-    except ClientDisconnect:
-        raise MalformedRequest("The body ended early.") from None
-    return body
+router = APIRouter(tags=["Capture"], route_class=ThinRoute)
 
 
-def arrival_of(request: Request, body: bytes = b"") -> Arrival:
-    """Return the call without anything of the framework's."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        # RFC 9110 joins repeated headers by a comma; RFC 9113 joins cookies by a semicolon.
-        between = "; " if name == "cookie" else ", "
-        headers[name] = f"{headers[name]}{between}{value}" if name in headers else value
-    return Arrival(
-        request.method, request.url.scheme, request.scope["query_string"], headers, body, now=datetime.now(UTC)
-    )
+def arrival_of(call: Call, body: bytes = b"") -> Arrival:
+    """Return the call without anything of the server's."""
+    scope = call.scope
+    return Arrival(scope["method"], scope["scheme"], scope["query_string"], call.headers(), body, int(time()))
 
 
-def response_to(answer: Answer) -> Response:
-    """Return the answer as a response; headers go out as they are."""
-    response = Response(answer.body, answer.status)
-    for name, value in answer.headers:
-        response.headers.append(name, value)
-    return response
-
-
-# These are coroutines, since plain functions wait for a thread, and the threads may all be waiting for a database.
-
-
-async def keep_of(request: Request) -> Callable[[Note], Awaitable[None]]:
-    """Return what makes a note durable, or says in the log that it could not; it never raises."""
-    keep: Callable[[Note], Awaitable[None]] = request.app.state.keep
-    return keep
-
-
-async def limited(request: Request) -> RateLimited | None:
+async def limited(call: Call, limit: RateLimit) -> RateLimited | None:
     """Count the call against its client; return the refusal if it is one too many."""
-    limit: RateLimit | None = request.app.state.rate_limit
-    if limit is None:
-        return None
-    return await limit.over(request.client.host if request.client else "", datetime.now(UTC).timestamp())
+    return await limit.over(call.client, time())
 
 
-Keep = Annotated[Callable[[Note], Awaitable[None]], Depends(keep_of)]
-Limited = Annotated[RateLimited | None, Depends(limited)]
-
-
-async def _answer(
-    arrival: Arrival, settings: Settings, keep: Callable[[Note], Awaitable[None]], limited: RateLimited | None
-) -> Response:
-    done = capture(arrival, settings, limited)
+async def _answer(call: Call, body: bytes = b"") -> Answer:
+    state = call.state
+    refused = await limited(call, state.rate_limit) if state.rate_limit else None
+    done = capture(arrival_of(call, body), state.settings, refused)
     count_landing(done.outcome)
     if done.note is not None:
-        await keep(done.note)
-    return response_to(done.answer)
+        await state.keep(done.note)
+    return done.answer
 
 
 CLICK_ID_SCHEMA: Final = {
@@ -169,9 +120,9 @@ TOO_OFTEN: Final = _problem("The client calls more often than CAPTURE_RATE_LIMIT
     },
     openapi_extra={"parameters": QUERY},
 )
-async def get_capture(request: Request, settings: SettingsDep, keep: Keep, limited: Limited) -> Response:
+async def get_capture(call: Call) -> Answer:
     """Keep the click id of the query in a first-party cookie and record the click."""
-    return await _answer(arrival_of(request), settings, keep, limited)
+    return await _answer(call)
 
 
 @router.post(
@@ -196,11 +147,9 @@ async def get_capture(request: Request, settings: SettingsDep, keep: Keep, limit
         }
     },
 )
-async def post_capture(
-    request: Request, body: Annotated[bytes, Depends(body_of)], settings: SettingsDep, keep: Keep, limited: Limited
-) -> Response:
+async def post_capture(call: Call) -> Answer:
     """Keep the click id of the body in a first-party cookie and record the click, or forget both."""
-    return await _answer(arrival_of(request, body), settings, keep, limited)
+    return await _answer(call, await call.body(MAX_BODY))
 
 
 @router.options(
@@ -210,9 +159,9 @@ async def post_capture(
     response_class=Response,
     responses={204: {"description": "It may."}, 403: STRANGER},
 )
-async def options_capture(request: Request, settings: SettingsDep) -> Response:
+async def options_capture(call: Call) -> Answer:
     """Answer the preflight request that browsers send before JSON goes to another origin."""
-    return response_to(preflight(arrival_of(request), settings))
+    return preflight(arrival_of(call), call.state.settings)
 
 
 TARGET: Final = {
@@ -236,6 +185,8 @@ TARGET: Final = {
     openapi_extra={"parameters": [TARGET]},
 )
 @router.head("/handoff", include_in_schema=False)
-async def get_handoff(request: Request, settings: SettingsDep, limited: Limited) -> Response:
+async def get_handoff(call: Call) -> Answer:
     """Redirect a visitor; on the way to a linked domain of another site the click of the cookies goes along."""
-    return response_to(handoff(arrival_of(request), settings, limited=limited is not None))
+    state = call.state
+    refused = await limited(call, state.rate_limit) if state.rate_limit else None
+    return handoff(arrival_of(call), state.settings, limited=refused is not None)

@@ -1,18 +1,24 @@
-"""The clicks that were captured: one row per click id, and nothing in it that tells who the visitor was."""
+"""The clicks that were captured: one row per click id, and nothing in it that tells who the visitor was.
+
+A row under a random id dirties a page of an index of its own, so that a crowd would wait for the disk, the longer the
+more clicks there are. A crowd is therefore appended to `new_click`, where rows lie together, and filed in `click` when
+there is time.
+"""
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, delete, select, update
+import orjson
+from sqlalchemy import BigInteger, Column, delete, select, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
-from app.database import UTCDateTime, insert_new
+from app.database import ROW_ID, UTCDateTime, insert_new, insert_new_from
 
 
 class Click(SQLModel, table=True):
@@ -28,11 +34,35 @@ class Click(SQLModel, table=True):
     source: str = Field(max_length=16)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class ClickInCrowd(SQLModel, table=True):
+    """A click as it came in, not yet filed; the same id may be here more than once, and filed already."""
+
+    __tablename__ = "new_click"
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    click_id: str = Field(max_length=64)
+    captured_at: datetime = Field(sa_type=UTCDateTime)
+    landing_url: str | None = Field(default=None, max_length=MAX_LANDING_URL)
+    referrer_origin: str | None = Field(default=None, max_length=MAX_ORIGIN)
+    user_agent_family: str | None = Field(default=None, max_length=MAX_FAMILY)
+    source: str = Field(max_length=16)
+
+
+class NewClick(NamedTuple):
+    """A click that is to be recorded; the fields of Click."""
+
+    click_id: str
+    captured_at: datetime
+    landing_url: str | None = None
+    referrer_origin: str | None = None
+    user_agent_family: str | None = None
+    source: str = "get"
+
+
+class Note(NamedTuple):
     """What a landing asks to be written down: a click to keep, or clicks to forget."""
 
-    record: Click | None = None
+    record: NewClick | None = None
     forget: frozenset[ClickId] = frozenset()
 
 
@@ -46,22 +76,70 @@ class SpoolSegment(SQLModel, table=True):
 
 
 CLICK: Final = Click.__table__  # type: ignore[attr-defined]
+NEW_CLICK: Final = ClickInCrowd.__table__  # type: ignore[attr-defined]
 SEGMENT: Final = SpoolSegment.__table__  # type: ignore[attr-defined]
 
 
-def add_new(session: Session, clicks: Collection[Click]) -> None:
+def add_new(session: Session, clicks: Collection[NewClick]) -> None:
     """Insert the clicks whose ids have no row yet; a row that is there stays as it was."""
     if not clicks:
         return
     # Always in one order, so that two transactions with the same clicks cannot wait for each other.
-    session.connection().execute(
-        insert_new(session, CLICK), [one.model_dump() for one in sorted(clicks, key=lambda one: one.click_id)]
-    )
+    session.connection().execute(insert_new(session, CLICK), [one._asdict() for one in sorted(clicks, key=_id)])
+
+
+def _id(click: NewClick) -> str:
+    return click.click_id
 
 
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
     """Delete the rows of these clicks, as far as there are any."""
-    session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(sorted(click_ids))))
+    # Where another process files one of them just now, the first statement waits for it, and the second one sees it.
+    for table in (NEW_CLICK, CLICK):
+        session.connection().execute(delete(table).where(table.c.click_id.in_(sorted(click_ids))))
+
+
+# A crowd ----------------------------------------------------------------------------------------------------------
+
+_NAMES: Final = ", ".join(NewClick._fields)
+_APPEND: Final = {
+    "sqlite": f"INSERT INTO new_click ({_NAMES}) SELECT"
+    + ", ".join(f" value ->> {position}" for position in range(len(NewClick._fields)))
+    + " FROM json_each(?)",
+    "postgresql": f"INSERT INTO new_click ({_NAMES}) SELECT one ->> 0, (one ->> 1)::timestamptz,"  # noqa: S608
+    + ", ".join(f" one ->> {position}" for position in range(2, len(NewClick._fields)))
+    + " FROM json_array_elements(%s::json) AS one",
+}
+
+
+def append(cursor: DBAPICursor, dialect: str, clicks: Sequence[NewClick]) -> None:
+    """Append clicks to those that are to be filed, by one statement. Raises ValueError for a time without offset."""
+    rows = [(click.click_id, _stored_time(click.captured_at), *click[2:]) for click in clicks]
+    cursor.execute(_APPEND[dialect], (orjson.dumps(rows).decode(),))
+
+
+def _stored_time(moment: datetime) -> str:
+    """Return a time as both databases take it: SQLite has the naive UTC text that its driver would write."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset cannot be stored")
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def file_some(session: Session, number: int) -> bool:
+    """File the oldest clicks that are not filed yet, so many at most; say whether there were any.
+
+    Of several with one id the first counts. Clicks that another process files just now are left to it.
+    """
+    oldest = select(NEW_CLICK.c.id).order_by(NEW_CLICK.c.id).limit(number).with_for_update(skip_locked=True)
+    ids = list(session.connection().execute(oldest).scalars())
+    if not ids:
+        return False
+    chosen = NEW_CLICK.c.id.in_(ids)
+    columns = [NEW_CLICK.c[name] for name in NewClick._fields]
+    found = select(*columns).where(chosen).order_by(NEW_CLICK.c.click_id, NEW_CLICK.c.id)
+    session.connection().execute(insert_new_from(session, CLICK, NewClick._fields, found))
+    session.connection().execute(delete(NEW_CLICK).where(chosen))
+    return True
 
 
 def write(session: Session, note: Note) -> None:
@@ -80,7 +158,7 @@ def write_all(session: Session, notes: Sequence[Note]) -> None:
 
 def note_to_json(note: Note) -> bytes:
     """Return the note as one line of JSON."""
-    record = None if note.record is None else note.record.model_dump(mode="json")
+    record = note.record and note.record._asdict() | {"captured_at": note.record.captured_at.isoformat()}
     return json.dumps({"record": record, "forget": sorted(note.forget)}, separators=(",", ":")).encode("ascii")
 
 
@@ -89,9 +167,17 @@ def note_from_json(text: bytes) -> Note:
     try:
         read = json.loads(text)
         record, forget = read["record"], frozenset(ClickId(str(one)) for one in read["forget"])
-        return Note(None if record is None else Click.model_validate(record), forget)
+        return Note(None if record is None else _record(record), forget)
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError("this is not a note") from exc
+
+
+def _record(read: dict[str, Any]) -> NewClick:
+    record = NewClick(**read | {"captured_at": datetime.fromisoformat(read["captured_at"])})
+    texts = (record.click_id, record.source, *filter(None, record[2:5]))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("this is not a click")
+    return record
 
 
 def claim_segment(session: Session, name: str) -> int:

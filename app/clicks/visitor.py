@@ -14,7 +14,8 @@ MAX_FAMILY: Final = 100
 # Storefronts that run on a server call with such libraries, and headless browsers test shops.
 _WELCOME: Final = frozenset({"http-library", "browser-automation"})
 _SPECULATIVE: Final = re.compile(r"\b(?:prefetch|prerender|preview|instant)\b", re.IGNORECASE)
-_PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+PURPOSES: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+"""The headers by which browsers say, or said, that they ask ahead."""
 
 
 def user_agent_family(user_agent: str) -> str | None:
@@ -53,7 +54,7 @@ def warm_up() -> None:
 
 def is_speculative(headers: Mapping[str, str]) -> bool:
     """Say whether the browser asks ahead of a visit that may never happen; names of `headers` are in lower case."""
-    return any(_SPECULATIVE.search(headers.get(name, "")) for name in _PURPOSES)
+    return any(_SPECULATIVE.search(headers.get(name, "")) for name in PURPOSES)
 
 
 def sends_gpc(headers: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
-from app.clicks.capture import Answer, Arrival, Captured, capture
+from app.clicks.capture import Arrival, Captured, capture
 from app.clicks.store import Click, Note, write
 from app.config import Settings
 from app.database import Database
+from app.thin import Answer
 
 STOREFRONT: Final = "https://www.shop.example"
 HOST: Final = "track.shop.example"
@@ -41,26 +42,28 @@ def settings_with(**values: Any) -> Settings:
 
 def arrival(query: str = "", **headers: str) -> Arrival:
     """Return a GET at `NOW`; headers are given as `sec_gpc="1"`."""
-    return Arrival("GET", "https", query.encode(), _named(headers), b"", NOW)
+    return Arrival("GET", "https", query.encode(), _named(headers), b"", SECOND)
 
 
 def post(values: Mapping[str, Any], **headers: str) -> Arrival:
     """Return a POST of JSON at `NOW`."""
-    return Arrival("POST", "https", b"", _named(headers), json.dumps(values).encode(), NOW)
+    return Arrival("POST", "https", b"", _named(headers), json.dumps(values).encode(), SECOND)
 
 
-def _named(headers: Mapping[str, str]) -> dict[str, str]:
-    return {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+def _named(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    given = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return {name.encode(): value.encode("latin-1") for name, value in given.items()}
 
 
 def cookies_of(answer: Answer) -> list[str]:
     """Return every Set-Cookie value."""
-    return [value for name, value in answer.headers if name == "Set-Cookie"]
+    return [value.decode() for name, value in answer.headers if name == b"set-cookie"]
 
 
 def header_of(answer: Answer, name: str) -> str | None:
     """Return a header's value, or None."""
-    return dict(answer.headers).get(name)
+    value = dict(answer.headers).get(name.lower().encode())
+    return None if value is None else value.decode()
 
 
 class Visitor:
@@ -105,7 +108,7 @@ class Shop:
     def captured(self, arrived: Arrival, now: datetime = NOW, **changed: Any) -> Captured:
         """Do the same, and tell what became of it."""
         settings = self.settings.model_copy(update=changed)
-        done = capture(replace(arrived, now=now), settings)
+        done = capture(arrived._replace(second=int(now.timestamp())), settings)
         if done.note is not None:
             self.keep(done.note)
         return done

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.clicks.click import ClickId, Kept, Verdict
 from app.clicks.cookie import (
     CookieRule,
+    attributes,
     cookie_domain,
     expire_cookies,
     expire_shadows,
@@ -25,7 +26,9 @@ IDS = st.from_regex(CLICK_ID, fullmatch=True).map(ClickId)
 
 def test_the_cookies_look_as_documented() -> None:
     """Name, life, path, domain and flags, in this order, and the time beside the id."""
-    assert set_cookies(RULE, "track.shop.example", ClickId("a/b=="), Verdict(1_763_661_622, 2_592_000, True)) == (
+    assert set_cookies(
+        RULE, attributes(RULE, "track.shop.example"), ClickId("a/b=="), Verdict(1_763_661_622, 2_592_000, True)
+    ) == (
         "im_ref=a/b==; Max-Age=2592000; Path=/; Domain=shop.example; SameSite=Lax; Secure",
         "im_ref_at=1763661622; Max-Age=2592000; Path=/; Domain=shop.example; SameSite=Lax; Secure",
     )
@@ -34,7 +37,7 @@ def test_the_cookies_look_as_documented() -> None:
 def test_flags_follow_the_settings_on_both_cookies() -> None:
     """A script that cannot change the id cannot change its time either."""
     rule = CookieRule("click", ("host",), secure=False, http_only=True)
-    assert set_cookies(rule, "localhost:8000", ClickId("x"), Verdict(5, 9, True)) == (
+    assert set_cookies(rule, attributes(rule, "localhost:8000"), ClickId("x"), Verdict(5, 9, True)) == (
         "click=x; Max-Age=9; Path=/; SameSite=Lax; HttpOnly",
         "click_at=5; Max-Age=9; Path=/; SameSite=Lax; HttpOnly",
     )
@@ -43,7 +46,7 @@ def test_flags_follow_the_settings_on_both_cookies() -> None:
 @pytest.mark.parametrize("host", ["track.shop.example", "localhost", "a.b.co.uk:8443"])
 def test_expiring_names_the_same_domain_and_path(host: str) -> None:
     """A browser only forgets a cookie when domain and path are those it was set with."""
-    for setting in set_cookies(RULE, host, ClickId("x"), Verdict(5, 9, True)):
+    for setting in set_cookies(RULE, attributes(RULE, host), ClickId("x"), Verdict(5, 9, True)):
         assert re.sub(r"=[^;]*; Max-Age=9", "=; Max-Age=0", setting) in expire_cookies(RULE, host)
 
 
@@ -114,14 +117,17 @@ def test_one_site_is_one_registrable_domain(host: str, other: str, same: bool) -
 def test_a_host_prefix_is_honoured() -> None:
     """A cookie called `__Host-…` names no domain, or the browser would drop it."""
     rule = CookieRule("__Host-im_ref", ("auto",), secure=True, http_only=True)
-    written = set_cookies(rule, "a.shop.example", ClickId("x"), Verdict(5, 9, True))
+    written = set_cookies(rule, attributes(rule, "a.shop.example"), ClickId("x"), Verdict(5, 9, True))
     assert not [one for one in (*written, *expire_cookies(rule, "a.shop.example")) if "Domain" in one]
 
 
 @given(IDS, st.integers(0, 2_000_000_000), st.text("abcXYZ=%\"' ", max_size=10))
 def test_an_id_survives_the_cookie(click_id: ClickId, time: int, noise: str) -> None:
     """What was written comes back byte for byte, whatever other cookies are sent."""
-    written = [one.partition(";")[0] for one in set_cookies(RULE, "x.shop.example", click_id, Verdict(time, 9, True))]
+    written = [
+        one.partition(";")[0]
+        for one in set_cookies(RULE, attributes(RULE, "x.shop.example"), click_id, Verdict(time, 9, True))
+    ]
     header = "; ".join((f"theirs={noise}", *written, "im_ref_x=1", "xim_ref=2", "IM_REF=3"))
     assert kept_clicks(header, RULE) == [Kept(click_id, time)]
 

@@ -1,7 +1,6 @@
 """A visitor goes from one shop domain to another, and the click goes along, with its age, to nobody else."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -176,7 +175,10 @@ def test_the_whole_way(shop: Shop) -> None:
         at = NOW + timedelta(seconds=now - SECOND)
         arrived = arrival(query, host=host, cookie=jar.header(host, now), **PAGE)
         if query.startswith("to="):
-            found = handoff(replace(arrived, now=at), settings_with(linked_domains=("linked.example", "shop.example")))
+            found = handoff(
+                arrived._replace(second=int(at.timestamp())),
+                settings_with(linked_domains=("linked.example", "shop.example")),
+            )
             return httpx.URL(header_of(found, "Location") or "")
         done = shop.captured(arrived, now=at)
         assert done.outcome in {Outcome.CAPTURED, Outcome.REPEATED}

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app import metrics
 from app.clicks.click import ClickId
 from app.clicks.keeper import Keeper
 from app.clicks.replay import Replay
 from app.clicks.spool import Spool
-from app.clicks.store import Click, Note
+from app.clicks.store import CLICK, NEW_CLICK, NewClick, Note
 from app.database import Database
 from app.errors import Unavailable
 from app.migrations import look, require_usable
@@ -31,7 +31,7 @@ SOON = 4.5  # seconds; a tenth is meant, but the machine may be busy; SQLite its
 
 def click(click_id: str, seconds: int = 0) -> Note:
     """Return a click to record, captured some seconds after NOW."""
-    return Note(record=Click(click_id=click_id, captured_at=NOW + timedelta(seconds=seconds), source="get"))
+    return Note(record=NewClick(click_id=click_id, captured_at=NOW + timedelta(seconds=seconds), source="get"))
 
 
 def withdrawal(*click_ids: str) -> Note:
@@ -40,11 +40,10 @@ def withdrawal(*click_ids: str) -> Note:
 
 
 def rows(database: Database) -> dict[str, datetime]:
-    """Return what is on record."""
+    """Return what is on record, filed or not yet."""
     with database.snapshot() as session:
-        found = session.connection().execute(text("SELECT click_id FROM click")).scalars().all()
-        clicks = [session.get_one(Click, one) for one in found]
-    return {one.click_id: one.captured_at for one in clicks}
+        found = [row for table in (CLICK, NEW_CLICK) for row in session.connection().execute(select(table)).all()]
+    return {one.click_id: one.captured_at for one in found}
 
 
 def segments(database: Database) -> list[tuple[str, int]]:
@@ -78,7 +77,7 @@ def locked(database: Database) -> Iterator[None]:
             yield
         return
     with database.engine.connect() as other_session:
-        other_session.execute(text("LOCK TABLE click IN ACCESS EXCLUSIVE MODE"))
+        other_session.execute(text("LOCK TABLE click, new_click IN ACCESS EXCLUSIVE MODE"))
         yield
         other_session.rollback()
 
@@ -194,7 +193,7 @@ def test_a_note_that_the_database_refuses_stops_no_other(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is named in the log by its kind alone, straight and from the spool; its neighbours are stored."""
-    bad = Note(record=Click(click_id="secret", captured_at=NOW.replace(tzinfo=None), source="get"))
+    bad = Note(record=NewClick(click_id="secret", captured_at=NOW.replace(tzinfo=None), source="get"))
     folder = tmp_path / "spool"
 
     async def life() -> None:

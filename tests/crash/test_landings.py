@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from app.clicks.spool import Spool
-from app.clicks.store import Click, Note, note_to_json
+from app.clicks.store import NewClick, Note, note_to_json
 from app.database import Database
 from app.errors import Unavailable
 from app.migrations import migrate
@@ -303,7 +303,7 @@ def test_a_replay_killed_while_it_cleans_up_leaves_nothing_to_repeat(
 
 def fill(folder: Path, number: int) -> None:
     """Leave so many clicks in a spool, as a process that was killed does."""
-    notes = [note_to_json(Note(record=Click(click_id=f"L-{n}", captured_at=NOW, source="get"))) for n in range(number)]
+    notes = [note_to_json(Note(NewClick(f"L-{n}", NOW))) for n in range(number)]
     with closing(Spool(folder, 10**8)) as spool:
         assert all(spool.append([(note, False) for note in notes]))
 
