@@ -103,12 +103,8 @@ class Caller(NamedTuple):
     attributes: str
 
 
-class Decision(NamedTuple):
-    """What a landing leads to: Set-Cookie values in their order, and what is to be written down before the answer."""
-
-    outcome: Outcome
-    cookies: tuple[str, ...] = ()
-    note: Note | None = None
+Decision = tuple[Outcome, tuple[str, ...], Note | None]
+"""What a landing leads to: Set-Cookie values in their order, and what is to be written down before the answer."""
 
 
 class Captured(NamedTuple):
@@ -138,7 +134,7 @@ def capture(arrival: Arrival, settings: Settings, limited: Failure | None = None
     if refused is None:
         outcome, cookies, note = decide(arrival, caller, landing, settings)
     else:
-        outcome, cookies, note = Decision(Outcome.LIMITED if limited else Outcome.REFUSED)
+        outcome, cookies, note = Outcome.LIMITED if limited else Outcome.REFUSED, (), None
     headers = [*caller.headers, *[(b"set-cookie", one.encode()) for one in cookies]]
     if landing.to is not None:
         answer = Answer(302, [*headers, (b"location", landing.to.encode())])
@@ -243,16 +239,16 @@ def decide(arrival: Arrival, caller: Caller, landing: Landing, settings: Setting
     if landing.consent is False or caller.refuses:
         return _withdraw(arrival, caller, landing)
     if landing.click_id is None:
-        return Decision(Outcome.NONE)
+        return Outcome.NONE, (), None
     if settings.consent == "required" and not landing.consent:
-        return Decision(Outcome.WITHHELD)
+        return Outcome.WITHHELD, (), None
     if caller.is_no_visit:
-        return Decision(Outcome.NO_VISIT)
+        return Outcome.NO_VISIT, (), None
     captured_at = landing.captured_at
     if landing.linked is not None:
         captured_at = captured_of(landing.linked, arrival.second)
         if captured_at is None:
-            return Decision(Outcome.STALE)
+            return Outcome.STALE, (), None
     window = settings.cookie_days * SECONDS_PER_DAY
     return _last_click(arrival, caller, landing, landing.click_id, captured_at, window)
 
@@ -263,7 +259,7 @@ def _withdraw(arrival: Arrival, caller: Caller, landing: Landing) -> Decision:
     kept = kept_clicks(arrival.header(b"cookie"), caller.cookie)
     forget = frozenset((*named, *(one.click_id for one in kept)))
     note = Note(forget=forget) if forget else None
-    return Decision(Outcome.WITHDRAWN, expire_cookies(caller.cookie, caller.host), note)
+    return Outcome.WITHDRAWN, expire_cookies(caller.cookie, caller.host), note
 
 
 def _last_click(
@@ -282,10 +278,10 @@ def _last_click(
     elif max_age == 0:
         cookies = expire_cookies(rule, caller.host)
     if not recorded:
-        return Decision(Outcome.EXPIRED, cookies)
+        return Outcome.EXPIRED, cookies, None
     again = any(one.click_id == click_id for one in kept) if kept else False
     outcome = Outcome.OLDER if max_age is None else Outcome.REPEATED if again else Outcome.CAPTURED
-    return Decision(outcome, cookies, Note(_click(arrival, caller, landing, click_id, captured)))
+    return outcome, cookies, Note(_click(arrival, caller, landing, click_id, captured))
 
 
 def _click(arrival: Arrival, caller: Caller, landing: Landing, click_id: ClickId, captured: int) -> NewClick:

@@ -63,13 +63,12 @@ def parse_query(query: bytes) -> dict[str, str]:
     given: dict[str, str] = {}
     for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        given.setdefault(_NAMES.get(name) or _decoded(name), _decoded(value))
+        text = _decoded(value) if b"%" in value or not value.isascii() else value.decode()
+        given.setdefault(_NAMES.get(name) or _decoded(name), text)
     return given
 
 
 def _decoded(raw: bytes) -> str:
-    if b"%" not in raw:
-        return raw.decode() if raw.isascii() else raw.decode("utf-8", "replace")
     return _unquoted(raw) if len(raw) <= _REMEMBERED else _unquoted.__wrapped__(raw)
 
 

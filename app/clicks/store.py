@@ -106,7 +106,7 @@ _APPEND: Final = {
     "sqlite": f"INSERT INTO new_click ({_NAMES}) SELECT"
     + ", ".join(f" value ->> {position}" for position in range(len(NewClick._fields)))
     + " FROM json_each(?)",
-    "postgresql": f"INSERT INTO new_click ({_NAMES}) SELECT one ->> 0, (one ->> 1)::timestamptz,"  # noqa: S608
+    "postgresql": f"INSERT INTO new_click ({_NAMES}) SELECT one ->> 0, (one ->> 1)::timestamp AT TIME ZONE 'UTC',"  # noqa: S608
     + ", ".join(f" one ->> {position}" for position in range(2, len(NewClick._fields)))
     + " FROM json_array_elements(%s::json) AS one",
 }
@@ -114,7 +114,8 @@ _APPEND: Final = {
 
 def append(cursor: DBAPICursor, dialect: str, clicks: Sequence[NewClick]) -> None:
     """Append clicks to those that are to be filed, by one statement. Raises ValueError for a time without offset."""
-    rows = [(click.click_id, _stored_time(click.captured_at), *click[2:]) for click in clicks]
+    times = {moment: _stored_time(moment) for moment in {click.captured_at for click in clicks}}
+    rows = [(click.click_id, times[click.captured_at], *click[2:]) for click in clicks]
     cursor.execute(_APPEND[dialect], (orjson.dumps(rows).decode(),))
 
 
@@ -122,7 +123,7 @@ def _stored_time(moment: datetime) -> str:
     """Return a time as both databases take it: SQLite has the naive UTC text that its driver would write."""
     if moment.tzinfo is None:
         raise ValueError("a time without an offset cannot be stored")
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def file_some(session: Session, number: int) -> bool:

@@ -1,16 +1,31 @@
 """One row per click id, on a real database."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect
+from sqlalchemy import delete, inspect, select
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
-from app.clicks.store import NewClick, Note, add_new, delete_by_ids, note_from_json, note_to_json, write_all
+from app.clicks.store import (
+    CLICK,
+    NewClick,
+    Note,
+    add_new,
+    append,
+    delete_by_ids,
+    file_some,
+    note_from_json,
+    note_to_json,
+    write,
+    write_all,
+)
 from app.clicks.visitor import MAX_FAMILY
+from app.database import Database
 from tests.clicks.shop import ID, NOW, OTHER, Shop
+from tests.servers import PATIENCE
 
 
 def click(click_id: str, seconds: int = 0) -> NewClick:
@@ -105,3 +120,117 @@ def test_what_is_no_note_is_told(text: bytes) -> None:
     """A line that something else wrote is not half understood."""
     with pytest.raises(ValueError, match="not a note"):
         note_from_json(text)
+
+
+# A crowd ----------------------------------------------------------------------------------------------------------
+
+
+def appended(database: Database, *clicks: NewClick) -> None:
+    """Append clicks as the keeper does when many come at once."""
+    with database.direct() as cursor:
+        append(cursor, database.dialect, clicks)
+
+
+def filed(database: Database) -> dict[str, tuple[object, ...]]:
+    """Return what is filed."""
+    with database.snapshot() as session:
+        return {row.click_id: tuple(row) for row in session.connection().execute(select(CLICK))}
+
+
+def file_all(database: Database, step: int = 3) -> None:
+    """File everything, a few at a time."""
+    more = True
+    while more:
+        with database.transaction() as session:
+            more = file_some(session, step)
+
+
+def test_a_crowd_is_filed_as_if_each_had_come_alone(database: Database) -> None:
+    """Every field as it came; of several with one id, and of one that is on record, the first counts."""
+    odd = NewClick("a/b==", NOW, "https://shop.example/ä", "https://blog.example", "Mobile Safari", "redirect")
+    with database.transaction() as session:
+        write(session, Note(click("known", 1)))
+    appended(database, click("B", 5), odd, click("known", 9), click("B", 7))
+    appended(database, click("B", 6), *(click(f"C-{number}", number) for number in range(20)))
+    assert set(filed(database)) == {"known"}
+    file_all(database)
+    found = filed(database)
+    assert set(found) == {"known", "B", "a/b==", *(f"C-{number}" for number in range(20))}
+    assert found["a/b=="] == tuple(odd)
+    assert found["known"][1] == NOW + timedelta(seconds=1)
+    assert found["B"][1] == NOW + timedelta(seconds=5)
+    with database.transaction() as session:
+        assert not file_some(session, 10)
+
+
+def test_a_refusal_forgets_a_click_that_is_not_filed_yet(database: Database) -> None:
+    """Wherever it lies, and also what comes again after it stays."""
+    appended(database, click("A", 1), click("B", 2), click("A", 3))
+    with database.transaction() as session:
+        write(session, Note(forget=frozenset({ClickId("A")})))
+    appended(database, click("A", 4))
+    file_all(database)
+    assert {name: row[1] for name, row in filed(database).items()} == {
+        "A": NOW + timedelta(seconds=4),
+        "B": NOW + timedelta(seconds=2),
+    }
+
+
+def test_a_refusal_waits_for_whoever_files_the_click_just_now(database: Database) -> None:
+    """Another process has it in its hands; it is forgotten all the same."""
+    appended(database, click("A"), click("B"))
+    began, refused = threading.Event(), []
+
+    def refuse() -> None:
+        began.set()
+        with database.transaction() as session:
+            write(session, Note(forget=frozenset({ClickId("A")})))
+        refused.append(True)
+
+    thread = threading.Thread(target=refuse)
+    with database.transaction() as session:
+        assert file_some(session, 10)
+        thread.start()
+        assert began.wait(PATIENCE)
+        thread.join(0.3)
+        assert refused == []
+    thread.join(PATIENCE)
+    assert set(filed(database)) == {"B"}
+
+
+@given(
+    st.lists(
+        st.builds(
+            NewClick,
+            st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8),
+            st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.timezones()),  # noqa: DTZ001
+            st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
+            st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
+            st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
+            st.sampled_from(["get", "post", "redirect"]),
+        ),
+        unique_by=lambda one: one.click_id,
+        max_size=5,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_both_ways_write_the_same(database: Database, clicks: list[NewClick]) -> None:
+    """A click looks the same on record, whether it came alone or in a crowd."""
+    found = []
+    for crowd in (False, True):
+        with database.transaction() as session:
+            session.connection().execute(delete(CLICK))
+            if not crowd:
+                write_all(session, [Note(one) for one in clicks])
+        if crowd and clicks:
+            appended(database, *clicks)
+            file_all(database)
+        found.append(filed(database))
+    assert found[0] == found[1]
+
+
+def test_a_time_without_an_offset_is_not_guessed(database: Database) -> None:
+    """Neither way."""
+    with pytest.raises(ValueError, match="offset"):
+        appended(database, NewClick("A", NOW.replace(tzinfo=None)))
+    assert filed(database) == {}

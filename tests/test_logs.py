@@ -1,0 +1,42 @@
+"""The log: JSON lines in the order of events, whichever way they are written."""
+
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import asyncio, logging
+from app import logs
+
+async def life():
+    logger = logging.getLogger("app.web")
+    for number in range(3):
+        logs.log_request(f"{number:032x}", "GET", "/capture", 204, 1.5)
+    logger.info("request", extra={
+        "request_id": "f" * 32, "method": "GET", "route": "/capture", "status": 204, "ms": 1.5,
+    })
+    logs.log_request("e" * 32, "POST", "/orders", 201, 0.1)
+    await asyncio.sleep(0)
+    logging.getLogger("app").setLevel(logging.WARNING)
+    logs.log_request("d" * 32, "POST", "/orders", 201, 0.1)
+    await asyncio.sleep(0)
+
+logs.configure()
+asyncio.run(life())
+"""
+
+
+def test_lines_of_requests_are_like_all_others_and_in_order() -> None:
+    """They are written by a shorter way: same fields, same time format, none lost, none before its turn or too much."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True, text=True, timeout=60)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["request_id"][-1] for line in lines] == ["0", "1", "2", "f", "e"]
+    short, long = lines[2], lines[3]
+    assert list(short) == list(long)
+    differing = {"request_id", "timestamp"}
+    assert {name: short[name] for name in short if name not in differing} == {
+        name: long[name] for name in long if name not in differing
+    }
+    for line in lines:
+        assert len(line["timestamp"]) == len("2026-11-27T10:00:00.000000Z")
+    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
