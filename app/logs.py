@@ -65,8 +65,8 @@ def log_request(request_id: str, method: str, route: str, status: int, milliseco
         now = time.time()
         second = int(now)
         _lines.add(
-            f'{{"event": "request", "level": "info", "request_id": "{request_id}", "method": "{method}", "route": "{route}",'
-            f' "status": {status}, "ms": {milliseconds},'
+            f'{{"event": "request", "level": "info", "request_id": "{request_id}", "method": "{method}", "route":'
+            f' "{route}", "status": {status}, "ms": {milliseconds},'
             f' "timestamp": "{_second(second)}.{int((now - second) * 1_000_000):06}Z", "logger": "app.web"}}\n'
         )
 
