@@ -1,13 +1,14 @@
 """What the shop sold: an order and its items, and what makes two bodies the same order."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+import orjson
 
 from app.impact.columns import EXTRA, Kind
 
@@ -90,8 +91,7 @@ class Order:
                 [item.sku, item.category, item.quantity, item.amount, _meaning(item.extra)] for item in self.items
             ),
         }
-        text = json.dumps(meaning, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def merge(items: Sequence[Item]) -> tuple[Item, ...]:
