@@ -25,6 +25,10 @@ from sqlmodel import Session
 from app.errors import Unavailable
 from app.write_lock import WriteLock
 
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10
@@ -139,8 +143,14 @@ def insert_new(session: Session, table: Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
+def spoken(session: Session, *, sqlite: T, postgresql: T) -> T:
+    """Return what is meant for this session's database, where the two need statements of their own."""
+    return sqlite if session.connection().dialect.name == "sqlite" else postgresql
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time as statements are given it in JSON: in UTC with its offset, which SQLite's must cut off."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")
 
 
 def retried(work: Callable[P, R]) -> Callable[P, R]:

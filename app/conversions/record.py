@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sqlmodel import Session
 
-from app.conversions import store
+from app.conversions import group_store, store
 from app.conversions.order import Order
 from app.database import Database, retried
 
@@ -50,16 +50,15 @@ def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Re
     first: dict[tuple[str, str], Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
-    # In one order for everybody, so that two transactions with the same orders do not wait for each other.
-    created = store.claim_keys(session, sorted(first), now)
-    if created:
-        store.add_revisions(session, {created[key]: first[key] for key in first if key in created}, number=1, now=now)
+    distinct = list(first.values())
+    created = group_store.add_new(session, distinct, now)
     if len(created) == len(orders):
-        return [Result(order, Outcome.NEW, created[order.key]) for order in orders]
-    ids = created | store.find_keys(session, [key for key in first if key not in created])
+        return [Result(order, Outcome.NEW, created[place]) for place, order in enumerate(orders)]
+    new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
+    ids = new | store.find_keys(session, [key for key in first if key not in new])
     known = store.fingerprints(session, list(ids.values()))
     return [
-        Result(order, _outcome(order, ids, known, is_new=order.key in created and before == 0), ids[order.key])
+        Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key])
         for order, before in _with_repeats(orders)
     ]
 
