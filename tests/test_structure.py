@@ -37,7 +37,7 @@ SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "h
 STORES = frozenset({"store", "group_store", "spool", "snippet_store", "journal_store", "facts"})
 VERBS = frozenset(
     {
-        *("check", "capture", "handoff", "keeper", "replay", "release", "record", "build", "deliver"),
+        *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "watch", "outage", "notify"),
     }
 )

@@ -26,11 +26,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An order's outcome, and the conversion it is recorded as."""
+    """An order's outcome, the conversion it is recorded as, and the time at which its group was recorded."""
 
     order: Order
     outcome: Outcome
     conversion_id: int
+    at: datetime
 
 
 @retried
@@ -53,12 +54,12 @@ def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Re
     distinct = list(first.values())
     created = group_store.add_new(session, distinct, now)
     if len(created) == len(orders):
-        return [Result(order, Outcome.NEW, created[place]) for place, order in enumerate(orders)]
+        return [Result(order, Outcome.NEW, created[place], now) for place, order in enumerate(orders)]
     new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
     ids = new | store.find_keys(session, [key for key in first if key not in new])
     known = store.fingerprints(session, list(ids.values()))
     return [
-        Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key])
+        Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
         for order, before in _with_repeats(orders)
     ]
 
