@@ -9,23 +9,22 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection
-from sqlmodel import Session
 
 from app.conversions.order import Item, Order
 from app.conversions.store import extra_text
-from app.database import spoken, time_text
+from app.database import time_text
 
 
-def add_new(session: Session, orders: Sequence[Order], now: datetime) -> dict[int, int]:
+def add_new(cursor: Any, orders: Sequence[Order], now: datetime, *, is_sqlite: bool) -> dict[int, int]:
     """Add those orders whose key is free, each as a conversion with a first revision, its items and its `unsent` row.
 
-    No two of them may have the same key. Returns the new conversions' ids by the places of their orders in the group.
-    Waits for a rival's commit.
+    No two of them may have the same key; `cursor` is of `Database.group`. Returns the new conversions' ids by the
+    places of their orders in the group. Waits for a rival's commit.
     """
     rows = orjson.dumps([_row(order) for order in orders]).decode()
-    add = spoken(session, sqlite=_add_on_sqlite, postgresql=_add_on_postgresql)
-    return add(session.connection(), rows, len(orders), time_text(now))
+    if is_sqlite:
+        return _add_on_sqlite(cursor, rows, len(orders), time_text(now))
+    return _add_on_postgresql(cursor, rows, time_text(now))
 
 
 def _row(order: Order) -> dict[str, Any]:
@@ -98,9 +97,8 @@ SELECT place - 1, conversion_id FROM added
 """
 
 
-def _add_on_postgresql(connection: Connection, rows: str, _number: int, now: str) -> dict[int, int]:
-    added = connection.exec_driver_sql(_ON_POSTGRESQL, {"rows": rows, "now": now})
-    return {place: conversion_id for place, conversion_id in added}  # noqa: C416 (rows are no pairs to the type checker)
+def _add_on_postgresql(cursor: Any, rows: str, now: str) -> dict[int, int]:
+    return dict(cursor.execute(_ON_POSTGRESQL, {"rows": rows, "now": now}).fetchall())
 
 
 # SQLite: nobody else writes meanwhile, so that the ids are known beforehand: the first free one plus the order's place.
@@ -142,14 +140,13 @@ FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
 """
 
 
-def _add_on_sqlite(connection: Connection, rows: str, number: int, now: str) -> dict[int, int]:
-    first, first_revision = connection.exec_driver_sql(_FREE_IDS).one()
-    added = connection.exec_driver_sql(_CONVERSIONS, (rows, first, now)).rowcount
+def _add_on_sqlite(cursor: Any, rows: str, number: int, now: str) -> dict[int, int]:
+    first, first_revision = cursor.execute(_FREE_IDS).fetchone()
+    added = cursor.execute(_CONVERSIONS, (rows, first, now)).rowcount
     if added:
-        connection.exec_driver_sql(_REVISIONS, (rows, first, first_revision, now))
-        connection.exec_driver_sql(_ITEMS, (rows, first, first_revision))
-        connection.exec_driver_sql(_WAITS, (rows, first, first_revision))
+        cursor.execute(_REVISIONS, (rows, first, first_revision, now))
+        cursor.execute(_ITEMS, (rows, first, first_revision))
+        cursor.execute(_WAITS, (rows, first, first_revision))
     if added == number:
         return {place: first + place for place in range(number)}
-    ids = connection.exec_driver_sql("SELECT id FROM conversion WHERE id >= ?", (first,)).scalars()
-    return {one - first: one for one in ids}
+    return {one - first: one for (one,) in cursor.execute("SELECT id FROM conversion WHERE id >= ?", (first,))}

@@ -64,7 +64,11 @@ class Order:
     @property
     def attribution(self) -> Attribution | None:
         """The first of click id, promo code and media id that the order has."""
-        return next((one for one in Attribution if getattr(self, one.value) is not None), None)
+        if self.click_id is not None:
+            return Attribution.CLICK
+        if self.promo_code is not None:
+            return Attribution.PROMO_CODE
+        return Attribution.MEDIA if self.media_id is not None else None
 
     @property
     def hold_reason(self) -> str | None:
@@ -111,7 +115,7 @@ def _added(first: Item, more: Item) -> Item:
 
 
 def _meaning(extra: Mapping[str, str]) -> dict[str, str]:
-    return {name: _meant(text, EXTRA[name].kind) for name, text in extra.items()}
+    return {name: _meant(text, EXTRA[name].kind) for name, text in extra.items()} if extra else {}
 
 
 def _meant(text: str, kind: Kind) -> str:

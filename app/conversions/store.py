@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, insert, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Row,
+    Select,
+    UniqueConstraint,
+    insert,
+    select,
+    tuple_,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
