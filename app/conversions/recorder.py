@@ -41,8 +41,8 @@ class Waiting:
 class Recorder:
     """Where `POST /orders` leaves its orders. All but making it is done on one event loop."""
 
-    def __init__(self, database: Database, *, patience: float = PATIENCE) -> None:
-        self._database, self._patience = database, patience
+    def __init__(self, database: Database, *, patience: float = PATIENCE, crowd: int = CROWD) -> None:
+        self._database, self._patience, self._crowd = database, patience, crowd
         self._gathered: list[Waiting] = []
         self._group: list[Waiting] = []
         """Those on their way; empty while the lane is free."""
@@ -63,7 +63,7 @@ class Recorder:
             raise Unavailable("The service is stopping; repeat the call in a few seconds.")
         if self._hangs:
             raise _silent()
-        if len(self._gathered) >= CROWD:
+        if len(self._gathered) >= self._crowd:
             raise Unavailable(
                 "Too many orders wait to be recorded; repeat the call in a few seconds.", code="QUEUE_FULL"
             )
