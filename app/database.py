@@ -5,27 +5,31 @@ one writer at a time, also across processes. PostgreSQL: READ COMMITTED; a trans
 ended by the server, so that nobody waits for it. What differs between the two stands here and nowhere else.
 """
 
+import math
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
+import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Select, Table, create_engine, event, text
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Session
 
 from app.errors import Unavailable
 from app.write_lock import WriteLock
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
@@ -33,6 +37,8 @@ SILENCE_SECONDS: Final = 10
 """After so long without a sign of the server's host, what waits for it fails; a server that hangs is waited for."""
 IDLE_SECONDS: Final = 15
 """After so long in the middle of a transaction without a word, PostgreSQL ends it: its process stands still."""
+UNUSED_SECONDS: Final = 1.0
+"""After so long, a connection is tried before it is used: the server may have been started anew."""
 TRIES: Final = 5
 RETRYABLE: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the same again may succeed
 STATEMENT_FAULTS: Final = frozenset(
@@ -99,39 +105,37 @@ class Database:
             session.commit()
 
     @contextmanager
-    def direct(self) -> Iterator[DBAPICursor]:
-        """Open a write transaction on the driver itself, with the same promises.
+    def group(self) -> Iterator[Any]:
+        """Give the driver's own cursor for recording many rows at once: what lies between costs more than they do.
 
-        It is for those who write for many at once, and whom many wait for: SQLAlchemy's part of a transaction takes
-        longer than a small commit.
+        On SQLite it is in a write transaction, which is durable when the block has ended. On PostgreSQL each statement
+        is durable by itself, so that a group that is one statement is sent and answered once. Raises Unavailable.
         """
-        with self.writing(), translated():
-            connection = self._connected()
+        with self.writing(), translated(), self._wrapped(), closing(self.engine.raw_connection()) as connection:
+            driver_connection: Any = connection.driver_connection
+            cursor = connection.cursor()
             try:
-                cursor = connection.cursor()
                 if self.is_sqlite:
                     cursor.execute("BEGIN IMMEDIATE")
+                else:
+                    driver_connection.autocommit = True  # until it is back in the pool
                 yield cursor
-                connection.commit()
-            except self.engine.dialect.loaded_dbapi.Error as exc:
-                raise self._wrapped(exc, connection) from exc
-            finally:
-                connection.close()  # which rolls back what is not committed
+                if self.is_sqlite:
+                    cursor.execute("COMMIT")
+            except Exception as error:
+                if not self.is_sqlite and driver_connection.closed:
+                    connection.invalidate(error)
+                raise
 
-    def _connected(self) -> PoolProxiedConnection:
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        """Raise a driver's error as SQLAlchemy has it, without the values, which hold ids of people."""
+        driver: Any = self.engine.dialect.loaded_dbapi
         try:
-            return self.engine.raw_connection()
-        except self.engine.dialect.loaded_dbapi.Error as exc:
-            raise self._wrapped(exc) from exc
-
-    def _wrapped(self, error: Exception, connection: PoolProxiedConnection | None = None) -> StatementError:
-        """Return a driver's error as SQLAlchemy would raise it; a connection that is lost leaves the pool."""
-        dialect = self.engine.dialect
-        lost = connection is None or dialect.is_disconnect(error, connection.dbapi_connection, None)  # type: ignore[arg-type]
-        if connection is not None and lost:
-            connection.invalidate()
-        known = dialect.loaded_dbapi.Error
-        return DBAPIError.instance(None, None, error, known, connection_invalidated=lost, dialect=dialect)
+            yield
+        except driver.Error as error:
+            dialect = self.engine.dialect
+            raise DBAPIError.instance(None, None, error, driver.Error, hide_parameters=True, dialect=dialect) from error
 
     def writing(self) -> AbstractContextManager[None]:
         """Be the only writer of an embedded database; a server needs no such thing. Raises Unavailable."""
@@ -183,8 +187,9 @@ def insert_new_from(session: Session, table: Table, names: Sequence[str], rows: 
     return dialect.insert(table).from_select(list(names), rows).on_conflict_do_nothing()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
+def time_text(moment: datetime) -> str:
+    """Return a time as statements are given it in JSON: in UTC with its offset, which SQLite's must cut off."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")
 
 
 def retried(work: Callable[P, R]) -> Callable[P, R]:
@@ -258,12 +263,11 @@ def _sqlite(url: str, pool_size: int) -> Engine:
 
 
 def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=20,
         pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "tcp_user_timeout": SILENCE_SECONDS * 1000,
@@ -274,6 +278,22 @@ def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
         },
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
     )
+
+    @event.listens_for(engine, "checkin")
+    def note(connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+        if connection is not None and not connection.closed and connection.autocommit:
+            connection.autocommit = False
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", math.inf) > UNUSED_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except psycopg.Error as exc:
+                raise InvalidatePoolError from exc  # all of them are made anew
+
+    return engine
 
 
 def database_of(request: Request) -> Database:

@@ -17,7 +17,9 @@ from app.clicks.release import Releases
 from app.clicks.replay import Replay
 from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
+from app.conversions.recorder import Recorder
 from app.ledger import export_routes, order_routes
+from app.ledger.intake import Intake
 from app.service import Service, assemble
 from app.thin import Application
 from app.web import RawOrderPaths, RequestLog, install_refusals
@@ -32,6 +34,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     worker = Worker(service, works=with_worker)
     spool = Spool(service.settings.spool_path, service.settings.spool_max_bytes)
     keeper = Keeper(Replay(service.database, spool, service.require_usable), spool)
+    recorder = Recorder(service.database)
     lookout = health.Lookout(service.database, service.hold)
 
     @asynccontextmanager
@@ -39,10 +42,12 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
         await run_in_threadpool(service.prepare_if_possible)
         await run_in_threadpool(warm_up)  # else the first visitor waits, and a server-side shop may give up on us
         await keeper.start()
+        recorder.start()
         worker.start()
         yield
         service.stopping.set()
         await keeper.close()
+        await recorder.close()
         await run_in_threadpool(worker.stop, DRAIN_SECONDS)
         lookout.close()
         service.database.close()
@@ -53,6 +58,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     app.state.lookout = lookout
     app.state.rate_limit = RateLimit(service.settings.rate_limit) if service.settings.rate_limit else None
     app.state.keep = keeper.keep
+    app.state.intake = Intake(service.settings, service.database, recorder)
     app.state.releases = Releases(service.database)
     app.state.keeper = keeper
     app.state.wake = service.bell.ring

@@ -1,11 +1,14 @@
 """JSON as money needs it: numbers keep every digit, and what most parsers let pass is a fault with its place."""
 
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
+
+import orjson
 
 from app.errors import Fault, InvalidInput, pointer_to
 
@@ -14,6 +17,9 @@ MAX_DIGITS: Final = 19
 """Longer numbers are kept as Decimal: Python's int refuses 4,300 digits with an error of its own."""
 MAX_EXPONENT: Final = 100
 """`0e999999999` is ten characters, and gigabytes as soon as somebody writes it out or scales it."""
+
+_CONTROL: Final = re.compile(rb"\xc2[\x80-\x9f]")
+_MINUS_ZERO: Final = re.compile(rb"-0(?<=[\s:,\[]-0)")
 
 
 class _Object(dict[str, Any]):
@@ -24,6 +30,23 @@ class _Object(dict[str, Any]):
 
 class _NotFinite:
     """Stands for NaN and Infinity, which JSON does not have, and for what is as good as infinite."""
+
+
+def plain(body: bytes) -> Any:
+    """Return what `parse` would, in a tenth of the time, or None where that is not certain.
+
+    Only numbers with a fraction or exponent, and those of 20 digits and more, are not as they come from there.
+    """
+    if not body.startswith(b"{") or b"\\" in body or b"\x7f" in body or _CONTROL.search(body):
+        return None
+    if _MINUS_ZERO.search(body):
+        return None
+    try:
+        value = orjson.loads(body)
+        # Without a backslash, each text and each key stands between two quotes. A key that came twice is read once.
+        return value if orjson.dumps(value).count(b'"') == body.count(b'"') else None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
 
 
 def parse(body: bytes) -> tuple[Any, list[Fault]]:

@@ -34,10 +34,10 @@ SHARED = frozenset(
 SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "facts"})
+STORES = frozenset({"store", "group_store", "spool", "snippet_store", "journal_store", "facts"})
 VERBS = frozenset(
     {
-        *("check", "capture", "handoff", "keeper", "replay", "release", "record", "build", "deliver"),
+        *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "watch", "outage", "notify"),
     }
 )

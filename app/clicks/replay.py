@@ -104,7 +104,7 @@ class Replay:
             return write(session, notes)
 
     def _appended(self, clicks: Sequence[NewClick]) -> None:
-        with self.database.direct() as cursor:
+        with self.database.group() as cursor:
             append(cursor, self.database.dialect, clicks)
         self.has_crowd = True
 

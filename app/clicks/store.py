@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import BigInteger, Column, delete, select, update
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
@@ -112,7 +111,7 @@ _APPEND: Final = {
 }
 
 
-def append(cursor: DBAPICursor, dialect: str, clicks: Sequence[NewClick]) -> None:
+def append(cursor: Any, dialect: str, clicks: Sequence[NewClick]) -> None:
     """Append clicks to those that are to be filed, by one statement. Raises ValueError for a time without offset."""
     times = {moment: _stored_time(moment) for moment in {click.captured_at for click in clicks}}
     rows = [(click.click_id, times[click.captured_at], *click[2:]) for click in clicks]

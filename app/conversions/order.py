@@ -1,13 +1,14 @@
 """What the shop sold: an order and its items, and what makes two bodies the same order."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
+
+import orjson
 
 from app.impact.columns import EXTRA, Kind
 
@@ -63,7 +64,11 @@ class Order:
     @property
     def attribution(self) -> Attribution | None:
         """The first of click id, promo code and media id that the order has."""
-        return next((one for one in Attribution if getattr(self, one.value) is not None), None)
+        if self.click_id is not None:
+            return Attribution.CLICK
+        if self.promo_code is not None:
+            return Attribution.PROMO_CODE
+        return Attribution.MEDIA if self.media_id is not None else None
 
     @property
     def hold_reason(self) -> str | None:
@@ -90,8 +95,7 @@ class Order:
                 [item.sku, item.category, item.quantity, item.amount, _meaning(item.extra)] for item in self.items
             ),
         }
-        text = json.dumps(meaning, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def merge(items: Sequence[Item]) -> tuple[Item, ...]:
@@ -111,7 +115,7 @@ def _added(first: Item, more: Item) -> Item:
 
 
 def _meaning(extra: Mapping[str, str]) -> dict[str, str]:
-    return {name: _meant(text, EXTRA[name].kind) for name, text in extra.items()}
+    return {name: _meant(text, EXTRA[name].kind) for name, text in extra.items()} if extra else {}
 
 
 def _meant(text: str, kind: Kind) -> str:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlmodel import Session
-
-from app.conversions import store
+from app.conversions import group_store, store
 from app.conversions.order import Order
 from app.database import Database, retried
 
@@ -26,40 +24,38 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An order's outcome, and the conversion it is recorded as."""
+    """An order's outcome, the conversion it is recorded as, and the time at which its group was recorded."""
 
     order: Order
     outcome: Outcome
     conversion_id: int
+    at: datetime
 
 
 @retried
 def record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
-    """Record orders in one transaction, and return one result each, in the same order; durable on return.
+    """Record orders together or not at all, and return one result each, in the same order; durable on return.
 
     A body that means the same as any that was ever accepted for its order is a replay; another is a conflict and
-    changes nothing. Raises Unavailable when the database is away: nothing of the group is recorded then.
+    changes nothing. Raises Unavailable when the database is away. Whether they are recorded is not always known then,
+    and the same again is answered right in either case.
     """
     if not orders:
         return []
-    with database.transaction() as session:
-        return _record(session, orders, now)
-
-
-def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Result]:
     first: dict[tuple[str, str], Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
-    # In one order for everybody, so that two transactions with the same orders do not wait for each other.
-    created = store.claim_keys(session, sorted(first), now)
-    if created:
-        store.add_revisions(session, {created[key]: first[key] for key in first if key in created}, number=1, now=now)
+    distinct = list(first.values())
+    with database.group() as cursor:
+        created = group_store.add_new(cursor, distinct, now, is_sqlite=database.is_sqlite)
     if len(created) == len(orders):
-        return [Result(order, Outcome.NEW, created[order.key]) for order in orders]
-    ids = created | store.find_keys(session, [key for key in first if key not in created])
-    known = store.fingerprints(session, list(ids.values()))
+        return [Result(order, Outcome.NEW, created[place], now) for place, order in enumerate(orders)]
+    new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
+    with database.snapshot() as session:
+        ids = new | store.find_keys(session, [key for key in first if key not in new])
+        known = store.fingerprints(session, list(ids.values()))
     return [
-        Result(order, _outcome(order, ids, known, is_new=order.key in created and before == 0), ids[order.key])
+        Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
         for order, before in _with_repeats(orders)
     ]
 

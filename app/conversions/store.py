@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, insert, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Row,
+    Select,
+    UniqueConstraint,
+    insert,
+    select,
+    tuple_,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
-from app.database import ROW_ID, UTCDateTime, insert_new
+from app.database import ROW_ID, UTCDateTime
 
 LOOKUP_CHUNK: Final = 500
 
@@ -100,17 +111,6 @@ class Recorded:
     number: int
     recorded_at: datetime
     order: Order
-
-
-def claim_keys(session: Session, keys: Sequence[tuple[str, str]], now: datetime) -> dict[tuple[str, str], int]:
-    """Insert conversions for those keys that have none, and return the new ones' ids. Waits for a rival's commit."""
-    rows = [{"event_type": event_type, "order_id": order_id, "recorded_at": now} for event_type, order_id in keys]
-    statement = (
-        insert_new(session, CONVERSION)
-        .values(rows)
-        .returning(CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
-    )
-    return {(row.event_type, row.order_id): row.id for row in session.connection().execute(statement)}
 
 
 def find_keys(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -217,7 +217,7 @@ def _revision_row(conversion_id: int, number: int, order: Order, now: datetime) 
         "media_id": order.media_id,
         "customer_id": order.customer_id,
         "customer_status": order.customer_status,
-        "extra": _text(order.extra),
+        "extra": extra_text(order.extra),
         "fingerprint": order.fingerprint(),
     }
 
@@ -230,11 +230,12 @@ def _item_row(revision_id: int, position: int, item: Item) -> dict[str, Any]:
         "category": item.category,
         "quantity": item.quantity,
         "amount": item.amount,
-        "extra": _text(item.extra),
+        "extra": extra_text(item.extra),
     }
 
 
-def _text(extra: Mapping[str, str]) -> str | None:
+def extra_text(extra: Mapping[str, str]) -> str | None:
+    """Return the optional parameters as they are stored."""
     return json.dumps(dict(extra), ensure_ascii=False, sort_keys=True) if extra else None
 
 

@@ -4,7 +4,7 @@ An amount is kept as an integer of minor units (cents, yen, fils): exact on ever
 go through binary floating point.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 from iso4217 import Currency
@@ -17,17 +17,18 @@ DECIMALS: Final[dict[str, int]] = {
 AMOUNT_LIMIT: Final = Decimal(10) ** 12
 """Amounts are below this (contract)."""
 
+_EXACT: Final = Context(prec=28)  # an amount has at most 16 digits in front of the point and behind it
+
 
 def to_minor_units(amount: Decimal, currency: str) -> int:
     """Return a finite `amount` below AMOUNT_LIMIT in minor units. Raises ValueError if it has too many decimals.
 
     `10.00` yen are refused too: a shop that sends decimals of a currency that has none multiplies somewhere.
     """
-    decimals, (_, digits, exponent) = DECIMALS[currency], amount.as_tuple()
+    decimals, exponent = DECIMALS[currency], amount.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent > decimals:
         raise ValueError(f"{currency} has {decimals} decimals")
-    scale: int = 10 ** (exponent + decimals)
-    return int("".join(map(str, digits))) * scale
+    return int(amount.scaleb(decimals, _EXACT))
 
 
 def format_amount(minor_units: int, currency: str) -> str:

@@ -8,14 +8,18 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from fastapi.concurrency import run_in_threadpool
+
+from app.batches.build import age_limit
 from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions.order import Order
 from app.conversions.order_body import Rules, read_order
 from app.conversions.record import Outcome, Result, record
+from app.conversions.recorder import Recorder
 from app.database import Database
 from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
 from app.ledger import store
-from app.ledger.orders import OrderView, show, show_new
+from app.ledger.orders import show, show_new
 
 MOST_LINES: Final = 10_000
 GROUP: Final = 500
@@ -23,17 +27,38 @@ GROUP: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An order that is recorded, as it is answered."""
+    """How an order is answered that is recorded: as a new one, or as one that was recorded before."""
 
     status: HTTPStatus
-    order: OrderView
+    headers: dict[str, str]
+    content: bytes
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Where the order is, and whether this was a repeat."""
-        if self.status is HTTPStatus.OK:
-            return {"Idempotent-Replayed": "true"}
-        return {"Location": location(self.order.event_type, self.order.order_id)}
+
+class Intake:
+    """Takes orders one by one, for a service with these settings."""
+
+    def __init__(self, settings: Settings, database: Database, recorder: Recorder) -> None:
+        self._settings, self._database, self._recorder = settings, database, recorder
+        self._rules, self._limit = rules(settings), age_limit(settings)
+
+    async def accept(self, body: bytes, now: datetime) -> Accepted:
+        """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable."""
+        result = await self._recorder.record(read_order(body, self._rules, now), now)
+        order = result.order
+        match result.outcome:
+            case Outcome.NEW:
+                headers = {"Location": location(order.event_type, order.order_id)}
+                return Accepted(HTTPStatus.CREATED, headers, show_new(order, self._limit, result.at))
+            case Outcome.REPLAYED:
+                content = await run_in_threadpool(self._show, result.conversion_id)
+                return Accepted(HTTPStatus.OK, {"Idempotent-Replayed": "true"}, content)
+            case Outcome.CONFLICT:
+                raise conflict(order)
+
+    def _show(self, conversion_id: int) -> bytes:
+        with self._database.snapshot() as session:
+            revisions = store.newest_revisions(session, [conversion_id])
+            return show(session, self._settings, revisions)[0].model_dump_json().encode()
 
 
 def rules(settings: Settings) -> Rules:
@@ -51,20 +76,6 @@ def location(event_type: str, order_id: str) -> str:
     """Return the path of an order."""
     path = f"/orders/{quote(order_id, safe='')}"
     return path if event_type == DEFAULT_EVENT_TYPE else f"{path}?event_type={event_type}"
-
-
-def accept(database: Database, settings: Settings, body: bytes, now: datetime) -> Accepted:
-    """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable, recording nothing."""
-    [result] = record(database, [read_order(body, rules(settings), now)], now)
-    match result.outcome:
-        case Outcome.NEW:
-            return Accepted(HTTPStatus.CREATED, show_new(settings, result.order, now))
-        case Outcome.REPLAYED:
-            with database.snapshot() as session:
-                revisions = store.newest_revisions(session, [result.conversion_id])
-                return Accepted(HTTPStatus.OK, show(session, settings, revisions)[0])
-        case Outcome.CONFLICT:
-            raise conflict(result.order)
 
 
 def conflict(order: Order) -> Conflict:
@@ -85,7 +96,8 @@ def accept_many(database: Database, settings: Settings, body: bytes, now: dateti
     lines = body.removesuffix(b"\n").split(b"\n") if body else []
     if len(lines) > MOST_LINES:
         raise TooLarge(f"There are {len(lines)} lines, and at most {MOST_LINES} go at a time; send them in parts.")
-    answers = [answer for group in _groups(lines) for answer in _accept_group(database, settings, group, now)]
+    known = rules(settings)
+    answers = [answer for group in _groups(lines) for answer in _accept_group(database, known, group, now)]
     if answers and all(answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE for answer in answers):
         raise Unavailable("The database cannot be used now; repeat the call in a few seconds.")
     return b"".join(json.dumps(answer, ensure_ascii=False).encode() + b"\n" for answer in answers)
@@ -95,10 +107,8 @@ def _groups(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (lines[start : start + GROUP] for start in range(0, len(lines), GROUP))
 
 
-def _accept_group(
-    database: Database, settings: Settings, lines: Sequence[bytes], now: datetime
-) -> list[dict[str, Any]]:
-    read = [_read(line, rules(settings), now) for line in lines]
+def _accept_group(database: Database, known: Rules, lines: Sequence[bytes], now: datetime) -> list[dict[str, Any]]:
+    read = [_read(line, known, now) for line in lines]
     try:
         results = iter(record(database, [one for one in read if isinstance(one, Order)], now))
     except Unavailable as away:

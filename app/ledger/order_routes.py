@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.config import DEFAULT_EVENT_TYPE
 from app.conversions.order import is_order_id
@@ -68,20 +68,13 @@ OrderId = Annotated[str, Depends(order_id_in_path)]
     status_code=201,
     dependencies=[Depends(requires(Right.ORDER))],
     openapi_extra=_ORDER_BODY,
+    response_model=OrderView,
     responses={**_REPLAYED, **problems(401, 403, 409, 413, 422, 503)},
 )
-def post_order(
-    body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))],
-    database: DatabaseDep,
-    settings: SettingsDep,
-    now: Now,
-    response: Response,
-) -> OrderView:
+async def post_order(request: Request, body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))], now: Now) -> Response:
     """Record an order. It is durable before the answer; the same order again is answered 200 for ever."""
-    accepted = intake.accept(database, settings, body, now)
-    response.status_code = accepted.status
-    response.headers.update(accepted.headers)
-    return accepted.order
+    accepted = await request.app.state.intake.accept(body, now)
+    return Response(accepted.content, accepted.status, accepted.headers, "application/json")
 
 
 @router.post(

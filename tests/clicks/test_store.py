@@ -127,7 +127,7 @@ def test_what_is_no_note_is_told(text: bytes) -> None:
 
 def appended(database: Database, *clicks: NewClick) -> None:
     """Append clicks as the keeper does when many come at once."""
-    with database.direct() as cursor:
+    with database.group() as cursor:
         append(cursor, database.dialect, clicks)
 
 

@@ -1,7 +1,11 @@
 """What an order is, and what makes two bodies the same order."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -54,6 +58,59 @@ def test_every_field_makes_another_order() -> None:
     assert set(OTHERS) == {field.name for field in fields(Order)}
     for name, value in OTHERS.items():
         assert replace(FULL, **{name: value}).fingerprint() != FULL.fingerprint(), name
+
+
+def fingerprint_of_0_1(one: Order) -> str:
+    """Return the fingerprint as the first version wrote it into databases."""
+    names = ("event_type", "order_id", "currency", "click_id", "promo_code", "media_id", "customer_id")
+    meaning = {name: getattr(one, name) for name in (*names, "customer_status")} | {
+        "event_date": one.event_date.astimezone(UTC).isoformat(),
+        "extra": meant(one.extra),
+        "items": sorted([item.sku, item.category, item.quantity, item.amount, meant(item.extra)] for item in one.items),
+    }
+    text = json.dumps(meaning, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def meant(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of `extra` as they were compared: numbers without noughts, instants in UTC."""
+    return {
+        name: format(Decimal(text).normalize(), "f") if name.startswith("Order") and Decimal(text) else text
+        for name, text in extra.items()
+    }
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+EXTRA = st.dictionaries(st.sampled_from(["Note", "Text1", "Name"]), TEXT) | st.fixed_dictionaries(
+    {"OrderTax": st.decimals(1, 10**6, places=3).map(str), "Note": TEXT}
+)
+ORDERS = st.builds(
+    Order,
+    event_type=TEXT,
+    order_id=TEXT,
+    event_date=st.datetimes(
+        datetime(1000, 1, 2),  # noqa: DTZ001 (Hypothesis gives it the zone)
+        datetime(9999, 12, 30),  # noqa: DTZ001
+        timezones=st.integers(-840, 840).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    ),
+    currency=st.sampled_from(["USD", "JPY"]),
+    items=st.lists(
+        st.builds(Item, TEXT, TEXT, st.integers(1, 2**31 - 1), st.integers(0, 10**16 - 1), EXTRA),
+        unique_by=lambda item: item.sku,
+    ).map(tuple),
+    click_id=st.none() | TEXT,
+    promo_code=st.none() | TEXT,
+    media_id=st.none() | TEXT,
+    customer_id=st.none() | TEXT,
+    customer_status=st.none() | TEXT,
+    extra=EXTRA,
+)
+
+
+@given(ORDERS)
+def test_fingerprints_in_existing_databases_stay_valid(one: Order) -> None:
+    """An order that was recorded by the first version is still the same order when it is sent again."""
+    assert one.fingerprint() == fingerprint_of_0_1(one)
 
 
 def test_fields_are_not_mixed_up() -> None:

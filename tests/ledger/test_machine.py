@@ -1,5 +1,6 @@
 """Whatever a shop, cron, time and crashes do in whatever order, the ledger stays what a small model says."""
 
+import asyncio
 import json
 import logging
 import shutil
@@ -20,6 +21,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from app import worker
 from app.config import Settings
+from app.conversions.recorder import Recorder
 from app.database import Database
 from app.delivery import store as deliveries
 from app.delivery.channels.folder import FolderChannel, FolderSettings
@@ -209,9 +211,18 @@ class Ledger(RuleBasedStateMachine):
     def answer(self, body: Body) -> int:
         try:
             sent = json.dumps(body).encode()
-            return int(intake.accept(self.database, self.at_checkout, sent, self.clock.now).status)
+            return asyncio.run(self.accepted(sent))
         except Conflict as conflict:
             return int(conflict.status)
+
+    async def accepted(self, sent: bytes) -> int:
+        recorder = Recorder(self.database)
+        recorder.start()
+        try:
+            answer = await intake.Intake(self.at_checkout, self.database, recorder).accept(sent, self.clock.now)
+            return int(answer.status)
+        finally:
+            await recorder.close()
 
     # The merchant ---------------------------------------------------------------------------------------------
 
