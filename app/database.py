@@ -8,7 +8,7 @@ ended by the server, so that nobody waits for it. What differs between the two s
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import wraps
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Table, create_engine, event, text
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Select, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, StatementError

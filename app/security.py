@@ -46,20 +46,32 @@ def rights_of(key: str, settings: Settings) -> set[Right]:
     return {right for right, hashes in known for one in hashes if hmac.compare_digest(digest, one)}
 
 
+def key_of(authorization: bytes) -> str | None:
+    """Return the key of an Authorization header, or None if it holds none (RFC 6750)."""
+    scheme, _, key = authorization.decode("latin-1").partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+def authorise(key: str | None, settings: Settings, *rights: Right) -> None:
+    """Let a call pass if its key has one of `rights`. Raises Denied, Forbidden."""
+    held = rights_of(key, settings) if key is not None else set()
+    if held.intersection(rights):
+        return
+    names = " or ".join(f"CAPTURE_{right.upper()}_KEYS" for right in rights)
+    if key is None:
+        raise Denied("Send a key as `Authorization: Bearer KEY`.", code="KEY_MISSING")
+    if held:
+        raise Forbidden(f"This key may not do that; it takes one from {names}.")
+    raise Denied(f"This key is not known here; its SHA-256 must stand in {names}.")
+
+
 def requires(*rights: Right) -> Callable[..., None]:
     """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403."""
-    names = " or ".join(f"CAPTURE_{right.upper()}_KEYS" for right in rights)
 
     def check(
         request: Request,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
     ) -> None:
-        if credentials is None:
-            raise Denied("Send a key as `Authorization: Bearer KEY`.", code="KEY_MISSING")
-        held = rights_of(credentials.credentials, request.app.state.settings)
-        if not held:
-            raise Denied(f"This key is not known here; its SHA-256 must stand in {names}.")
-        if not held.intersection(rights):
-            raise Forbidden(f"This key may not do that; it takes one from {names}.")
+        authorise(credentials.credentials if credentials else None, request.app.state.settings, *rights)
 
     return check

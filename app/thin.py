@@ -19,7 +19,7 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import PROBLEM_JSON, Failure
-from app.web import headers_of_all, log_failure, new_request_id, note_request, unexpected
+from app.web import headers_of_all, log_failure, new_request_id, note_request, too_large, unexpected
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -69,6 +69,16 @@ class Call:
             raise Disconnected
         return bytes(body[: limit + 1])
 
+    async def whole_body(self, limit: int) -> bytes:
+        """Return the body. Raises TooLarge as soon as it is known to be longer than `limit` bytes, and Disconnected."""
+        announced = self.headers().get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > limit:
+            raise too_large(limit)
+        body = await self.body(limit)
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+
 
 class Answer(NamedTuple):
     """What goes back; names of headers in lower case. Its length is added, and what every answer of the service has."""
@@ -94,6 +104,19 @@ class ThinRoute(APIRoute):
             await super().handle(scope, receive, send)
         else:
             await self.serve(scope, receive, send)
+
+
+Decorator = Callable[[Endpoint], Endpoint]
+
+
+def thin(router: APIRouter, method: str, path: str, **described: Any) -> Decorator:
+    """Make a function the thin route of a router whose other routes are not."""
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        router.add_api_route(path, endpoint, methods=[method], route_class_override=ThinRoute, **described)
+        return endpoint
+
+    return add
 
 
 class Application(FastAPI):

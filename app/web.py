@@ -75,15 +75,20 @@ def limited_body(limit: int) -> Callable[[Request], Awaitable[bytes]]:
     async def read(request: Request) -> bytes:
         announced = request.headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
-            raise TooLarge(f"The body has more than {limit} bytes; send less at a time.")
+            raise too_large(limit)
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                raise TooLarge(f"The body has more than {limit} bytes; send less at a time.")
+                raise too_large(limit)
         return bytes(body)
 
     return read
+
+
+def too_large(limit: int) -> TooLarge:
+    """Return the refusal of a body of more than `limit` bytes."""
+    return TooLarge(f"The body has more than {limit} bytes; send less at a time.")
 
 
 class RawOrderPaths:

@@ -30,7 +30,7 @@ class Accepted:
     """How an order is answered that is recorded: as a new one, or as one that was recorded before."""
 
     status: HTTPStatus
-    headers: dict[str, str]
+    headers: list[tuple[bytes, bytes]]
     content: bytes
 
 
@@ -47,11 +47,11 @@ class Intake:
         order = result.order
         match result.outcome:
             case Outcome.NEW:
-                headers = {"Location": location(order.event_type, order.order_id)}
+                headers = [(b"location", location(order.event_type, order.order_id).encode())]
                 return Accepted(HTTPStatus.CREATED, headers, show_new(order, self._limit, result.at))
             case Outcome.REPLAYED:
                 content = await run_in_threadpool(self._show, result.conversion_id)
-                return Accepted(HTTPStatus.OK, {"Idempotent-Replayed": "true"}, content)
+                return Accepted(HTTPStatus.OK, [(b"idempotent-replayed", b"true")], content)
             case Outcome.CONFLICT:
                 raise conflict(order)
 

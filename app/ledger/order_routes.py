@@ -1,9 +1,10 @@
 """HTTP of orders."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from app.config import DEFAULT_EVENT_TYPE
 from app.conversions.order import is_order_id
@@ -13,13 +14,15 @@ from app.errors import NotFound
 from app.ledger import intake
 from app.ledger.orders import OrderPage, OrderView, find_order, list_orders
 from app.ledger.state import OrderState
-from app.security import Right, requires
+from app.security import Right, authorise, key_of, requires
+from app.thin import Answer, Call, thin
 from app.web import MIB, Cursor, Now, SettingsDep, limited_body, problems
 
 router = APIRouter(tags=["orders"])
 
 BODY_LIMIT: Final = MIB
 BULK_LIMIT: Final = 16 * MIB
+_IS_JSON: Final = (b"content-type", b"application/json")
 
 
 def _order_schema() -> dict[str, Any]:
@@ -63,18 +66,22 @@ def order_id_in_path(
 OrderId = Annotated[str, Depends(order_id_in_path)]
 
 
-@router.post(
+@thin(
+    router,
+    "POST",
     "/orders",
     status_code=201,
-    dependencies=[Depends(requires(Right.ORDER))],
+    dependencies=[Depends(requires(Right.ORDER))],  # for the document: a thin route sees to it itself
     openapi_extra=_ORDER_BODY,
     response_model=OrderView,
     responses={**_REPLAYED, **problems(401, 403, 409, 413, 422, 503)},
 )
-async def post_order(request: Request, body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))], now: Now) -> Response:
+async def post_order(call: Call) -> Answer:
     """Record an order. It is durable before the answer; the same order again is answered 200 for ever."""
-    accepted = await request.app.state.intake.accept(body, now)
-    return Response(accepted.content, accepted.status, accepted.headers, "application/json")
+    authorise(key_of(call.headers().get(b"authorization", b"")), call.state.settings, Right.ORDER)
+    body = await call.whole_body(BODY_LIMIT)
+    accepted = await call.state.intake.accept(body, datetime.now(UTC))
+    return Answer(accepted.status, [_IS_JSON, *accepted.headers], accepted.content)
 
 
 @router.post(
