@@ -37,7 +37,7 @@ FILE_SECONDS: Final = 1.0
 QUIET_SECONDS: Final = 10.0
 GROUP: Final = 500
 CROWD: Final = 10_000
-"""As many notes may wait for a disk that hangs; more of them would only fill the memory."""
+"""As many notes may wait for the database, and as many for the disk; more of them would only fill the memory."""
 
 R = TypeVar("R")
 
@@ -107,6 +107,8 @@ class Keeper:
     async def keep(self, note: Note) -> None:
         """Make a note durable. Never raises, and never takes longer than LIMIT; what went wrong is in the log."""
         one = Waiting(note, self._loop.create_future(), self._loop.time())
+        if len(self._pending) >= CROWD:
+            self._turn("crowded")
         if self._is_direct:
             self._pending.append(one)
             self._called.set()

@@ -236,6 +236,52 @@ def test_what_nothing_can_take_is_counted_and_told_once(
     assert "secret" not in caplog.text
 
 
+def test_a_crowd_is_shed_before_it_fills_the_memory(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More landings than can wait: some wait for the database, some for the disk, the rest is answered and owned up to.
+
+    Each is on record or counted as lost, and the log says so once.
+    """
+    monkeypatch.setattr("app.clicks.keeper.CROWD", 40)
+    before, folder = numbers(), tmp_path / "spool"
+
+    async def life() -> None:
+        async with started(keeper_of(database, folder)) as keeper:
+            await soon(asyncio.gather(*(keeper.keep(click(f"C-{number}")) for number in range(300))))  # type: ignore[arg-type]
+            await until(settled(keeper, folder))
+
+    asyncio.run(life())
+    lost = numbers()["lost"] - before["lost"]
+    assert 0 < lost < 300
+    assert len(rows(database)) == 300 - lost
+    assert [getattr(one, "reason", "") for one in caplog.records if one.getMessage() == "notes.lost"] == ["slow"]
+
+
+def test_a_crowd_is_filed_when_it_is_over(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Appended while they come, the clicks are in their place soon after, by this process or by the next one."""
+    monkeypatch.setattr("app.clicks.keeper.PATIENCE", PATIENCE)
+    folder = tmp_path / "spool"
+
+    def waiting() -> int:
+        with database.snapshot() as session:
+            return len(session.connection().execute(select(NEW_CLICK.c.id)).all())
+
+    async def life(number: int) -> None:
+        async with started(keeper_of(database, folder)) as keeper:
+            await asyncio.gather(*(keeper.keep(click(f"C-{one}")) for one in range(number)))
+            if not number:
+                await until(lambda: waiting() == 0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.clicks.replay.Replay.file", lambda replay: setattr(replay, "has_crowd", False))
+        asyncio.run(life(600))
+    assert waiting() > 500
+    asyncio.run(life(0))
+    with database.snapshot() as session:
+        assert len(session.connection().execute(select(CLICK.c.click_id)).all()) == 600
+
+
 def test_a_slow_database_costs_nothing_where_there_is_no_spool(database: Database, tmp_path: Path) -> None:
     """On a host without a disk to write to, a lock of a moment is waited for rather than clicks being lost."""
     (tmp_path / "file").write_text("in the way")
