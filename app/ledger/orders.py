@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, Field
@@ -12,8 +12,7 @@ from app.batches.batch import AgeLimit, expires_at
 from app.batches.build import age_limit
 from app.config import Settings
 from app.conversions import store as conversions
-from app.conversions.order import Order
-from app.conversions.store import Recorded
+from app.conversions.order import NO_ATTRIBUTION, Order
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import store
@@ -101,18 +100,21 @@ def show(session: Session, settings: Settings, revision_ids: Sequence[int]) -> l
     places = store.whereabouts(session, revision_ids)
     recorded = conversions.load(session, revision_ids)
     limit = age_limit(settings)
-    return [OrderView(**_facts(one, places[one.revision_id], limit)) for one in recorded]
+    return [
+        OrderView(**_facts(one.order, one.number, one.recorded_at, places[one.revision_id], limit)) for one in recorded
+    ]
 
 
 def show_new(order: Order, limit: AgeLimit, now: datetime) -> bytes:
     """Return the view of an order that was recorded this moment, in JSON, without the detour of a model."""
-    facts = _facts(Recorded(0, 0, 1, now, order), Whereabouts(hold_reason=order.hold_reason), limit)
-    return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(_facts(order, 1, now, _JUST_RECORDED[order.hold_reason], limit), option=orjson.OPT_UTC_Z)
 
 
-def _facts(recorded: Recorded, place: Whereabouts, limit: AgeLimit) -> dict[str, Any]:
+_JUST_RECORDED: Final = {reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION)}
+
+
+def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabouts, limit: AgeLimit) -> dict[str, Any]:
     """Return the fields of an OrderView."""
-    order = recorded.order
     state = order_state(
         hold_reason=place.hold_reason,
         left_out=place.state,
@@ -140,8 +142,8 @@ def _facts(recorded: Recorded, place: Whereabouts, limit: AgeLimit) -> dict[str,
         "customer_status": order.customer_status,
         "extra": order.extra,
         "items": _items(order, place.first_line),
-        "revision": recorded.number,
-        "recorded_at": recorded.recorded_at,
+        "revision": revision,
+        "recorded_at": recorded_at,
         "batch": _batch(place),
     }
 
