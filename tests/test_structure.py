@@ -31,7 +31,7 @@ SHARED = frozenset(
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""
-SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "health", "doctor"})
+SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
 STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "facts"})

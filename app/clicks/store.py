@@ -21,7 +21,7 @@ class Click(SQLModel, table=True):
     __tablename__ = "click"
 
     click_id: str = Field(primary_key=True, max_length=64)
-    captured_at: datetime = Field(sa_type=UTCDateTime)
+    captured_at: datetime = Field(sa_type=UTCDateTime, index=True)
     landing_url: str | None = Field(default=None, max_length=MAX_LANDING_URL)
     referrer_origin: str | None = Field(default=None, max_length=MAX_ORIGIN)
     user_agent_family: str | None = Field(default=None, max_length=MAX_FAMILY)
@@ -62,6 +62,13 @@ def add_new(session: Session, clicks: Collection[Click]) -> None:
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
     """Delete the rows of these clicks, as far as there are any."""
     session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(sorted(click_ids))))
+
+
+def delete_old(session: Session, before: datetime, limit: int) -> int:
+    """Delete some of the clicks that were captured before a time, the oldest first, and return how many."""
+    old = select(CLICK.c.click_id).where(CLICK.c.captured_at < before).order_by(CLICK.c.captured_at).limit(limit)
+    chosen = session.connection().execute(old.with_for_update(skip_locked=True)).scalars().all()
+    return session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(chosen))).rowcount
 
 
 def write(session: Session, note: Note) -> None:
