@@ -5,11 +5,12 @@ one writer at a time, also across processes. PostgreSQL: READ COMMITTED; a trans
 ended by the server, so that nobody waits for it. What differs between the two stands here and nowhere else.
 """
 
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
@@ -137,6 +138,26 @@ def insert_new(session: Session, table: Table) -> Any:
     """Return an INSERT of those rows that meet no unique key that is taken; the others are left out silently."""
     dialect = sqlite if session.connection().dialect.name == "sqlite" else postgresql
     return dialect.insert(table).on_conflict_do_nothing()
+
+
+WRITER_SLOT: Final = secrets.randbelow(256)
+"""A number of this process. Running totals have a row for each writer, so that replicas do not wait for one another."""
+
+
+def add_to(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add numbers to running totals, each row in the place that its primary key names.
+
+    A row that is added to is locked until the transaction ends: rows come in one order for everybody, and last.
+    """
+    if rows:
+        session.connection().execute(_adding(session.connection().dialect.name, table), list(rows))
+
+
+@cache
+def _adding(dialect: str, table: Table) -> Any:
+    new = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    sums = {column.name: column + new.excluded[column.name] for column in table.columns if not column.primary_key}
+    return new.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
 
 
 P = ParamSpec("P")

@@ -17,7 +17,7 @@ from app.clicks.release import Releases
 from app.clicks.replay import Replay
 from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
-from app.ledger import export_routes, order_routes
+from app.ledger import export_routes, order_routes, total_routes
 from app.service import Service, assemble
 from app.web import RawOrderPaths, RequestLog, install_refusals
 from app.worker import Worker
@@ -72,7 +72,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    for room in (health, clicks, snippet_routes, order_routes, export_routes, alarms):
+    for room in (health, clicks, snippet_routes, order_routes, export_routes, total_routes, alarms):
         app.include_router(room.router)
     app.add_middleware(RawOrderPaths)
     app.add_middleware(RequestLog)

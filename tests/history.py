@@ -60,6 +60,13 @@ TABLES: Final = (
     ),
     ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
     ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
+    ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
+    (
+        "daily_total",
+        ROWS,
+        "(day, event_type, currency, slot, orders, with_click_id, held, billions, rest)",
+        "{day}, 'default', 'USD', n - n / 4 * 4, 10, 10, 0, 0, 10000",
+    ),
     (
         "alarm",
         ROWS,

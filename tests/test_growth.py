@@ -40,6 +40,7 @@ OFTEN = 12
 """A driver prepares a statement that it has seen five times; five more, and the server plans for any parameters."""
 EXPECTED = {
     *("INSERT INTO click", "DELETE FROM click", "INSERT INTO spool_segment", "INSERT INTO snippet"),
+    *("INSERT INTO daily_clicks", "INSERT INTO daily_total"),
     *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent"),
     *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
     *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
@@ -75,7 +76,7 @@ class Tour:
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:
         """Read as somebody who may read everything."""
-        answer = self.client.get(path, params=query, headers=bearer(READ_KEY))
+        answer = self.client.get(path, params=query or None, headers=bearer(READ_KEY))
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer.text
 
@@ -133,6 +134,8 @@ class Tour:
         self.get("/batches/b-7/file")
         self.get("/alarms")
         self.get("/alarms", all=True)
+        today = self.clock.now.date()
+        self.get(f"/totals?from={today - timedelta(days=399)}&to={today}")
         for path in ("/livez", "/readyz", "/readyz/orders", "/metrics"):
             self.client.get(path)
 

@@ -34,11 +34,23 @@ SHARED = frozenset(
 SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "facts"})
+STORES = frozenset({"store", "spool", "snippet_store", "totals_store", "journal_store", "facts"})
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "build", "deliver"),
-        *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "watch", "outage", "notify"),
+        *(
+            "heartbeat",
+            "hold",
+            "recover",
+            "resume",
+            "intake",
+            "orders",
+            "exports",
+            "totals",
+            "watch",
+            "outage",
+            "notify",
+        ),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -156,6 +168,7 @@ MAY = {
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
 """Who may call what, as the contract has it."""

@@ -1,18 +1,19 @@
 """The clicks that were captured: one row per click id, and nothing in it that tells who the visitor was."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import BigInteger, delete, select, update
+from sqlalchemy import BigInteger, Date, cast, delete, func, select, update
 from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
-from app.database import UTCDateTime, insert_new
+from app.database import WRITER_SLOT, UTCDateTime, add_to, insert_new
 
 
 class Click(SQLModel, table=True):
@@ -45,18 +46,46 @@ class SpoolSegment(SQLModel, table=True):
     replayed: int = Field(sa_type=BigInteger)
 
 
+class DailyClicks(SQLModel, table=True):
+    """How many clicks one writer recorded that were captured on one day (UTC); forgetting and age take none away."""
+
+    __tablename__ = "daily_clicks"
+
+    day: date = Field(primary_key=True, sa_type=Date)
+    slot: int = Field(primary_key=True)
+    clicks: int = Field(sa_type=BigInteger)
+
+
 CLICK: Final = Click.__table__  # type: ignore[attr-defined]
+DAILY: Final = DailyClicks.__table__  # type: ignore[attr-defined]
 SEGMENT: Final = SpoolSegment.__table__  # type: ignore[attr-defined]
 
 
-def add_new(session: Session, clicks: Collection[Click]) -> None:
-    """Insert the clicks whose ids have no row yet; a row that is there stays as it was."""
-    if not clicks:
-        return
+def add_new(session: Session, clicks: Collection[Click]) -> Counter[date]:
+    """Insert the clicks whose ids have no row yet, and count them by day; a row that is there stays as it was."""
+    new: Counter[date] = Counter()
+    insert_counted = insert_new(session, CLICK).execution_options(preserve_rowcount=True)
     # Always in one order, so that two transactions with the same clicks cannot wait for each other.
-    session.connection().execute(
-        insert_new(session, CLICK), [one.model_dump() for one in sorted(clicks, key=lambda one: one.click_id)]
-    )
+    for day, run in groupby(sorted(clicks, key=lambda one: (_day(one), one.click_id)), key=_day):
+        new[day] += session.connection().execute(insert_counted, [one.model_dump() for one in run]).rowcount
+    return new
+
+
+def _day(click: Click) -> date:
+    return click.captured_at.astimezone(UTC).date()
+
+
+def count(session: Session, clicks: Mapping[date, int]) -> None:
+    """Add to the days' numbers of clicks, in the transaction that records the clicks and as its last word."""
+    rows = [{"day": day, "slot": WRITER_SLOT, "clicks": number} for day, number in sorted(clicks.items()) if number]
+    add_to(session, DAILY, rows)
+
+
+def counted(session: Session, first: date, last: date) -> dict[date, int]:
+    """Return how many clicks were captured on each of some days; a day without any is left out."""
+    number = cast(func.sum(DAILY.c.clicks), BigInteger).label("clicks")
+    asked = select(DAILY.c.day, number).where(DAILY.c.day.between(first, last)).group_by(DAILY.c.day)
+    return {row.day: row.clicks for row in session.connection().execute(asked)}
 
 
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
@@ -78,11 +107,13 @@ def write(session: Session, note: Note) -> None:
 
 def write_all(session: Session, notes: Sequence[Note]) -> None:
     """Do what the notes ask for, in their order; neighbours of one kind go together."""
+    new: Counter[date] = Counter()
     for records, run in groupby(notes, key=lambda note: note.record is not None):
         if records:
-            add_new(session, [note.record for note in run if note.record is not None])
+            new += add_new(session, [note.record for note in run if note.record is not None])
         else:
             delete_by_ids(session, {click_id for note in run for click_id in note.forget})
+    count(session, new)
 
 
 def note_to_json(note: Note) -> bytes:

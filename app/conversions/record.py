@@ -6,13 +6,14 @@ What guards against a second order is the unique key in the schema; this code on
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlmodel import Session
 
-from app.conversions import store
+from app.conversions import store, totals_store
 from app.conversions.order import Order
+from app.conversions.total import totals_of
 from app.database import Database, retried
 
 
@@ -54,6 +55,7 @@ def _record(session: Session, orders: Sequence[Order], now: datetime) -> list[Re
     created = store.claim_keys(session, sorted(first), now)
     if created:
         store.add_revisions(session, {created[key]: first[key] for key in first if key in created}, number=1, now=now)
+        totals_store.add(session, now.astimezone(UTC).date(), totals_of(first[key] for key in created))
     if len(created) == len(orders):
         return [Result(order, Outcome.NEW, created[order.key]) for order in orders]
     ids = created | store.find_keys(session, [key for key in first if key not in created])
