@@ -26,6 +26,10 @@ from sqlmodel import Session
 from app.errors import Unavailable
 from app.write_lock import WriteLock
 
+CONNECTIONS: Final = 10
+"""What a process keeps open: a few for its writers and its worker's threads, the others for whoever reads."""
+SPARE: Final = 5
+"""So many more for a moment; docs/operation.md says how many replicas PostgreSQL has room for."""
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10
@@ -77,7 +81,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 class Database:
     """An engine and its two kinds of transaction."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, idle_seconds: int = IDLE_SECONDS) -> None:
+    def __init__(self, url: str, *, pool_size: int = CONNECTIONS, idle_seconds: int = IDLE_SECONDS) -> None:
         self.url = url
         self.is_sqlite = make_url(url).drivername == "sqlite"
         self.engine = _sqlite(url, pool_size) if self.is_sqlite else _postgresql(url, pool_size, idle_seconds)
@@ -219,7 +223,7 @@ def _sqlite(url: str, pool_size: int) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=20,
+        max_overflow=SPARE,
         pool_timeout=BUSY_SECONDS,
         connect_args={"timeout": BUSY_SECONDS},
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
@@ -238,7 +242,7 @@ def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
     return create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=20,
+        max_overflow=SPARE,
         pool_timeout=BUSY_SECONDS,
         pool_pre_ping=True,
         connect_args={

@@ -142,7 +142,7 @@ Call = tuple[str, tuple[str, ...]]
 
 @dataclass(slots=True)
 class PostgreSQL:
-    """What all connections to a database run."""
+    """What all connections to a database run, and how many rows of each table were read by scans."""
 
     url: str
     log: Path
@@ -163,7 +163,7 @@ class PostgreSQL:
                 last[process] = called[1]
                 if DATA.match(called[1]):
                     found.setdefault(called[1], ())
-            elif kind == "DETAIL" and text.lower().startswith("parameters:") and DATA.match(last.get(process, "")):
+            elif kind == "DETAIL" and text.lower().startswith("parameters:") and last.get(process, "") in found:
                 found[last[process]] = found[last[process]] or tuple(PARAMETER.findall(text))
         return list(found.items())
 
@@ -179,11 +179,16 @@ class PostgreSQL:
             if rows and table in HISTORIES
         ]
         with psycopg.connect(self.url) as connection:
-            for statement, parameters in self.calls():
-                for mode in MODES:
-                    why = _judge(_explain(connection, statement, parameters, mode))
-                    found += [Fault(statement, f"{mode}: {one}") for one in why]
+            planned = [(call, mode) for call in self.calls() if _has_a_plan(call[0]) for mode in MODES]
+            for (statement, parameters), mode in planned:
+                why = _judge(_explain(connection, statement, parameters, mode))
+                found += [Fault(statement, f"{mode}: {one}") for one in why]
         return found
+
+
+def _has_a_plan(statement: str) -> bool:
+    """Say whether there is something to explain: there is not where rows come in as a stream."""
+    return bool(COPIED.match(statement)) or not statement.lstrip().upper().startswith("COPY")
 
 
 def _entries(lines: Sequence[str]) -> Iterator[tuple[str, str, str]]:
