@@ -16,7 +16,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench openapi lock clean
+.PHONY: help install demo serve test soak lint bench scale openapi lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ lint: $(DEV) ## check style and types
 
 bench: $(DEV) ## measure
 	@$(BIN)/python -m bench $(ARGS)
+
+scale: $(DEV) ## write the figures of docs/scale.md anew (ARGS=--measure: from a new measurement)
+	@$(BIN)/python -m bench.scale $(ARGS)
 
 openapi: $(RUNTIME) ## write openapi/openapi.json anew
 	@mkdir -p openapi

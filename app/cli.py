@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from app.ledger import export_routes
 from app.ledger.exports import ExportView, find_batch, find_export, is_settled
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
+from app.purge import purge
 from app.security import new_key
 from app.service import Service, assemble
 
@@ -153,7 +155,7 @@ def export(
         return
     asked = export_routes.request_export(service.database)
     if wait:
-        with _progress("exporting") as step:
+        with _progress("exporting", "batches") as step:
             asked = _finish(service, asked, step)
     typer.echo(asked.model_dump_json(indent=2))
     if asked.state == "failed":
@@ -199,6 +201,19 @@ def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
         if settled:
             return now
         time.sleep(LOOK_EVERY_SECONDS)
+
+
+@cli.command("purge")
+def run_purge() -> None:
+    """Delete clicks and alarms that are older than the settings keep, in small steps, while the service goes on."""
+    service, gone = _usable(), Counter[str]()
+    service.prepare()
+    with _progress("purging", "rows") as step:
+        for what, number in purge(service.database, service.settings, service.clock(), time.sleep):
+            gone[what] += number
+            step(gone.total())
+    service.database.close()
+    typer.echo(f"{gone['clicks']} clicks and {gone['alarms']} alarms were deleted.")
 
 
 @cli.command()
@@ -263,12 +278,12 @@ def _watched(content: BinaryIO) -> AbstractContextManager[BinaryIO]:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Any]:
+def _progress(what: str, things: str) -> Iterator[Any]:
     """Show a progress bar on a terminal, and nothing in a pipe."""
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda batches: progress.update(task, description=f"{what}: {batches} batches")
+        yield lambda number: progress.update(task, description=f"{what}: {number} {things}")
 
 
 def main() -> None:

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     alarm_export_hours: int = Field(default=26, ge=1, le=2_000)
     alarm_disk_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
 
+    keep_clicks_days: int = Field(default=400, ge=1, le=36_500)
+    keep_alarms_days: int = Field(default=30, ge=1, le=36_500)
+
     # Settings are read once. As what they are, and not by what they say, they are the key of what follows from them.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
@@ -145,6 +148,15 @@ class Settings(BaseSettings):
         if not value or (len(value) > 1 and {"auto", "host"} & set(value)) or any("*" in one for one in value):
             raise ValueError("write auto, host, or domains such as shop.example,shop.test")
         return value
+
+    @model_validator(mode="after")
+    def _clicks_outlive_their_cookies(self) -> Self:
+        if self.keep_clicks_days < self.cookie_days:
+            raise ValueError(
+                f"{PREFIX}KEEP_CLICKS_DAYS is {self.keep_clicks_days}, and a cookie is sent for {PREFIX}COOKIE_DAYS"
+                f" ({self.cookie_days}): keep clicks for at least as long, so that the click of an order is still there"
+            )
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -6,12 +6,13 @@ ended by the server, so that nobody waits for it. What differs between the two s
 """
 
 import math
+import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
@@ -31,6 +32,10 @@ from app.write_lock import WriteLock
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CONNECTIONS: Final = 10
+"""What a process keeps open: a few for its writers and its worker's threads, the others for whoever reads."""
+SPARE: Final = 5
+"""So many more for a moment; docs/operation.md says how many replicas PostgreSQL has room for."""
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10
@@ -84,7 +89,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 class Database:
     """An engine and its two kinds of transaction."""
 
-    def __init__(self, url: str, *, pool_size: int = 20, idle_seconds: int = IDLE_SECONDS) -> None:
+    def __init__(self, url: str, *, pool_size: int = CONNECTIONS, idle_seconds: int = IDLE_SECONDS) -> None:
         self.url = url
         self.is_sqlite = make_url(url).drivername == "sqlite"
         self.engine = _sqlite(url, pool_size) if self.is_sqlite else _postgresql(url, pool_size, idle_seconds)
@@ -192,6 +197,26 @@ def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(" ", "microseconds")
 
 
+WRITER_SLOT: Final = secrets.randbelow(256)
+"""A number of this process. Running totals have a row for each writer, so that replicas do not wait for one another."""
+
+
+def add_to(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add numbers to running totals, each row in the place that its primary key names.
+
+    A row that is added to is locked until the transaction ends: rows come in one order for everybody, and last.
+    """
+    if rows:
+        session.connection().execute(_adding(session.connection().dialect.name, table), list(rows))
+
+
+@cache
+def _adding(dialect: str, table: Table) -> Any:
+    new = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    sums = {column.name: column + new.excluded[column.name] for column in table.columns if not column.primary_key}
+    return new.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)
+
+
 def retried(work: Callable[P, R]) -> Callable[P, R]:
     """Repeat `work` when the database gave up on its transaction for another's sake (deadlock, serialization)."""
 
@@ -247,7 +272,7 @@ def _sqlite(url: str, pool_size: int) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=20,
+        max_overflow=SPARE,
         pool_timeout=BUSY_SECONDS,
         connect_args={"timeout": BUSY_SECONDS},
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
@@ -266,7 +291,7 @@ def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=20,
+        max_overflow=SPARE,
         pool_timeout=BUSY_SECONDS,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,

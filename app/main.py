@@ -1,5 +1,6 @@
 """The HTTP service: routers, refusals, health, and the worker beside them."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -18,7 +19,7 @@ from app.clicks.replay import Replay
 from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
 from app.conversions.recorder import Recorder
-from app.ledger import export_routes, order_routes
+from app.ledger import export_routes, order_routes, total_routes
 from app.ledger.intake import Intake
 from app.service import Service, assemble
 from app.thin import Application
@@ -26,6 +27,8 @@ from app.web import RawOrderPaths, RequestLog, install_refusals
 from app.worker import Worker
 
 DRAIN_SECONDS: Final = 20.0
+GARBAGE: Final = 20_000
+"""Objects made and not freed before the garbage collector looks at them; a call frees nearly all of its own itself."""
 
 
 def create_app(service: Service | None = None, *, with_worker: bool = True) -> FastAPI:
@@ -41,6 +44,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.prepare_if_possible)
         await run_in_threadpool(warm_up)  # else the first visitor waits, and a server-side shop may give up on us
+        _leave_alone_what_stays()
         await keeper.start()
         recorder.start()
         worker.start()
@@ -66,6 +70,13 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     return app
 
 
+def _leave_alone_what_stays() -> None:
+    """Tell the garbage collector that what there is now stays: else it looks through all of it while visitors wait."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
+
+
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document, which depends on no setting."""
     return _application().openapi()
@@ -79,7 +90,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    for room in (health, clicks, snippet_routes, order_routes, export_routes, alarms):
+    for room in (health, clicks, snippet_routes, order_routes, export_routes, total_routes, alarms):
         app.include_router(room.router)
         app.add_thin_routes(room.router)
     app.add_middleware(RawOrderPaths)

@@ -1,7 +1,8 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
 Building and delivering have a thread each, so that no receiver's trouble holds up an export. They live in the service
-and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too.
+and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too, and
+a worker deletes what is too old.
 """
 
 import logging
@@ -14,6 +15,7 @@ from app.batches import build
 from app.delivery import deliver
 from app.delivery import store as deliveries
 from app.errors import Failure, LeaseLost, Unavailable
+from app.purge import purge_now_and_then
 from app.service import Service
 from app.watcher import watchers
 
@@ -72,6 +74,8 @@ class Worker:
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
             for step in ((build_one, self._deliver_one) if works else ())
         ] + watchers(service)
+        if works:
+            self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
 
     def start(self) -> None:
         """Begin to work."""

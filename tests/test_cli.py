@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.clicks.store import NewClick, add_new
 from app.conversions.record import record
 from app.database import Database
 from app.security import hash_of
@@ -21,7 +22,19 @@ from tests.servers import HOST, free_port, wait_until
 from tests.support import bearer, body, order
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["serve", "worker", "migrate", "keys new", "export", "check", "doctor", "recover", "snippet", "openapi"]
+COMMANDS = [
+    "serve",
+    "worker",
+    "migrate",
+    "keys new",
+    "export",
+    "check",
+    "purge",
+    "doctor",
+    "recover",
+    "snippet",
+    "openapi",
+]
 
 
 COMMAND = [sys.executable, "-m", "app.cli"]
@@ -146,6 +159,24 @@ def test_what_waits_for_a_person_is_sent_again_on_purpose(database_with_orders: 
     assert file.read_bytes() == content
     unknown = run("export", "--redeliver", "nothing", **kept)
     assert (unknown.returncode, unknown.stderr) == (1, "conversion-capture: There is no batch with this id.\n")
+
+
+def test_purge_deletes_what_is_old_and_says_how_much(database_with_orders: str) -> None:
+    """Cron's mail is one line, without a progress bar; what is young stays."""
+    database = Database(database_with_orders)
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        ages = {"old": now - timedelta(days=60, minutes=1), "young": now - timedelta(days=59)}
+        add_new(session, [NewClick(click_id=one, captured_at=at, source="get") for one, at in ages.items()])
+    database.close()
+    kept = {"CAPTURE_DATABASE_URL": database_with_orders, "CAPTURE_KEEP_CLICKS_DAYS": "60"}
+    for number in (1, 0):
+        told = run("purge", **kept)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert told.stdout == f"{number} clicks and 0 alarms were deleted.\n"
+    refused = run("purge", CAPTURE_KEEP_CLICKS_DAYS="29")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "keep clicks for at least as long" in refused.stderr
 
 
 def test_a_file_with_faults_is_status_1(tmp_path: Path) -> None:

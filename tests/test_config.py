@@ -47,6 +47,12 @@ def settings(monkeypatch: pytest.MonkeyPatch, **given: str) -> Settings:
         ("CAPTURE_COOKIE_DOMAIN", "auto,shop.example", "CAPTURE_COOKIE_DOMAIN"),
         ("CAPTURE_COOKIE_DAYS", "0", "CAPTURE_COOKIE_DAYS"),
         ("CAPTURE_COOKIE_SECURE", "perhaps", "CAPTURE_COOKIE_SECURE"),
+        (
+            "CAPTURE_KEEP_CLICKS_DAYS",
+            "29",
+            "CAPTURE_KEEP_CLICKS_DAYS is 29, and a cookie is sent for CAPTURE_COOKIE_DAYS",
+        ),
+        ("CAPTURE_KEEP_ALARMS_DAYS", "0", "CAPTURE_KEEP_ALARMS_DAYS"),
         ("CAPTURE_CONSENT", "maybe", "CAPTURE_CONSENT"),
         ("CAPTURE_RATE_LIMIT", "many", "CAPTURE_RATE_LIMIT: 'many' is not a rate such as 120/minute"),
         ("CAPTURE_RATE_LIMIT", "0/minute", "CAPTURE_RATE_LIMIT"),

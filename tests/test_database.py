@@ -1,5 +1,8 @@
 """What the database promises to those who use it at once."""
 
+import re
+from pathlib import Path
+
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -39,4 +42,23 @@ def test_who_stands_still_in_a_transaction_holds_nobody_up(postgres: Postgres) -
         with other.snapshot() as session:
             assert session.connection().exec_driver_sql("SELECT two FROM one").scalar_one() == 1
         sleeper.close()
+        other.close()
+
+
+def test_a_process_opens_no_more_connections_than_operators_are_told(postgres: Postgres) -> None:
+    """Who gives PostgreSQL room for that many, as docs/operation.md says, finds no replica without."""
+    text = (Path(__file__).parent.parent / "docs" / "operation.md").read_text("utf-8")
+    [(most, kept)] = re.findall(r"A process opens at most (\d+) connections, and keeps (\d+) of them", text)
+    with postgres.new_database() as url:
+        database, other = Database(driver(url)), Database(driver(url))
+        opened = [database.engine.connect() for _ in range(int(most))]
+        with other.snapshot() as session:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            assert session.connection().exec_driver_sql(count).scalar_one() == int(most) + 1
+        with pytest.raises(Unavailable, match="in use"), database.snapshot():
+            pass
+        for connection in opened:
+            connection.close()
+        assert database.engine.pool.checkedin() == int(kept)  # type: ignore[attr-defined]
+        database.close()
         other.close()

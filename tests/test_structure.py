@@ -31,14 +31,15 @@ SHARED = frozenset(
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""
-SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "health", "doctor"})
+SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "group_store", "spool", "snippet_store", "journal_store", "facts"})
+STORES = frozenset({"store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "facts"})
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
-        *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "watch", "outage", "notify"),
+        *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
+        *("notify",),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -156,6 +157,7 @@ MAY = {
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
 """Who may call what, as the contract has it."""

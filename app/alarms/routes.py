@@ -39,7 +39,9 @@ class AlarmList(BaseModel):
 )
 def get_alarms(
     database: DatabaseDep,
-    all_: Annotated[bool, Query(alias="all", description="Also those that are over, of the last 30 days.")] = False,
+    all_: Annotated[
+        bool, Query(alias="all", description="Also those that are over, as long as they are kept.")
+    ] = False,
 ) -> AlarmList:
     """List the alarms that hold now, each with what to do."""
     with database.snapshot() as session:

@@ -17,7 +17,6 @@ from app.database import ROW_ID, UTCDateTime, database_now, insert_new
 HOLDS: Final = 1
 RAISED: Final = "raised"
 CLEARED: Final = "cleared"
-KEPT: Final = timedelta(days=30)
 POST_AGAIN: Final = timedelta(minutes=1)
 """Until a post that failed, or whose process ended in the middle of it, is tried again."""
 MOST_SHOWN: Final = 500
@@ -34,6 +33,7 @@ class AlarmRow(SQLModel, table=True):
         UniqueConstraint("slot", "kind", "subject", name="one_alarm_at_a_time"),
         CheckConstraint("owed IN ('raised', 'cleared')", name="alarm_owed"),
         Index("alarms_owed", "owed", "id"),
+        Index("alarms_over", "cleared_at"),
     )
 
     id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
@@ -79,12 +79,17 @@ def record_past(session: Session, alarm: Alarm, since: datetime, now: datetime, 
 
 
 def clear(session: Session, alarm_id: int, now: datetime, *, owed: bool) -> bool:
-    """Note that an alarm is over; say whether it was us who did. What was over long ago is forgotten."""
-    connection = session.connection()
-    connection.execute(delete(ALARM).where(ALARM.c.cleared_at < now - KEPT))
+    """Note that an alarm is over; say whether it was us who did."""
     this = update(ALARM).where(ALARM.c.id == alarm_id, ALARM.c.slot == HOLDS)
     over = this.values(slot=None, cleared_at=now, owed=CLEARED if owed else None)
-    return connection.execute(over).rowcount == 1
+    return session.connection().execute(over).rowcount == 1
+
+
+def delete_over(session: Session, before: datetime, limit: int) -> int:
+    """Delete some of the alarms that were over before a time, the oldest first, and return how many."""
+    old = select(ALARM.c.id).where(ALARM.c.cleared_at < before).order_by(ALARM.c.cleared_at).limit(limit)
+    chosen = session.connection().execute(old.with_for_update(skip_locked=True)).scalars().all()
+    return session.connection().execute(delete(ALARM).where(ALARM.c.id.in_(chosen))).rowcount
 
 
 def see_again(session: Session, alarm_id: int, alarm: Alarm, now: datetime) -> None:

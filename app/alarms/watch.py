@@ -57,7 +57,7 @@ def _export_failed(view: View) -> list[Alarm]:
 
 
 def _deliveries_stuck(view: View) -> list[Alarm]:
-    return [rules.delivery_stuck(row.batch_id, row.filename, row.stuck) for row in facts.stuck_batches(view.session)]
+    return [rules.delivery_stuck(*one) for one in facts.stuck_batches(view.session)]
 
 
 def _channels_stopped(view: View) -> list[Alarm]:

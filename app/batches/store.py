@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     update,
 )
 from sqlmodel import Field, Session, SQLModel
@@ -42,7 +43,15 @@ class Export(SQLModel, table=True):
     """
 
     __tablename__ = "export"
-    __table_args__ = (CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="export_state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="export_state"),
+        Index(
+            "exports_that_expired",
+            "requested_at",
+            sqlite_where=text("expired > 0"),
+            postgresql_where=text("expired > 0"),
+        ),
+    )
 
     id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
     slot: int | None = Field(default=None, unique=True)

@@ -6,18 +6,19 @@ there is time.
 """
 
 import json
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Column, delete, select, update
+from sqlalchemy import BigInteger, Column, Date, cast, delete, func, select, update
 from sqlmodel import Field, Session, SQLModel
 
 from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
-from app.database import ROW_ID, UTCDateTime, insert_new, insert_new_from
+from app.database import ROW_ID, WRITER_SLOT, UTCDateTime, add_to, insert_new, insert_new_from
 
 
 class Click(SQLModel, table=True):
@@ -26,7 +27,7 @@ class Click(SQLModel, table=True):
     __tablename__ = "click"
 
     click_id: str = Field(primary_key=True, max_length=64)
-    captured_at: datetime = Field(sa_type=UTCDateTime)
+    captured_at: datetime = Field(sa_type=UTCDateTime, index=True)
     landing_url: str | None = Field(default=None, max_length=MAX_LANDING_URL)
     referrer_origin: str | None = Field(default=None, max_length=MAX_ORIGIN)
     user_agent_family: str | None = Field(default=None, max_length=MAX_FAMILY)
@@ -74,21 +75,47 @@ class SpoolSegment(SQLModel, table=True):
     replayed: int = Field(sa_type=BigInteger)
 
 
+class DailyClicks(SQLModel, table=True):
+    """How many clicks one writer recorded that were captured on one day (UTC); forgetting and age take none away."""
+
+    __tablename__ = "daily_clicks"
+
+    day: date = Field(primary_key=True, sa_type=Date)
+    slot: int = Field(primary_key=True)
+    clicks: int = Field(sa_type=BigInteger)
+
+
 CLICK: Final = Click.__table__  # type: ignore[attr-defined]
+DAILY: Final = DailyClicks.__table__  # type: ignore[attr-defined]
 NEW_CLICK: Final = ClickInCrowd.__table__  # type: ignore[attr-defined]
 SEGMENT: Final = SpoolSegment.__table__  # type: ignore[attr-defined]
 
 
-def add_new(session: Session, clicks: Collection[NewClick]) -> None:
-    """Insert the clicks whose ids have no row yet; a row that is there stays as it was."""
-    if not clicks:
-        return
+def add_new(session: Session, clicks: Collection[NewClick]) -> Counter[date]:
+    """Insert the clicks whose ids have no row yet, and count them by day; a row that is there stays as it was."""
+    new: Counter[date] = Counter()
+    insert_counted = insert_new(session, CLICK).execution_options(preserve_rowcount=True)
     # Always in one order, so that two transactions with the same clicks cannot wait for each other.
-    session.connection().execute(insert_new(session, CLICK), [one._asdict() for one in sorted(clicks, key=_id)])
+    for day, run in groupby(sorted(clicks, key=lambda one: (_day(one), one.click_id)), key=_day):
+        new[day] += session.connection().execute(insert_counted, [one._asdict() for one in run]).rowcount
+    return new
 
 
-def _id(click: NewClick) -> str:
-    return click.click_id
+def _day(click: NewClick) -> date:
+    return click.captured_at.astimezone(UTC).date()
+
+
+def count(session: Session, clicks: Mapping[date, int]) -> None:
+    """Add to the days' numbers of clicks, in the transaction that records the clicks and as its last word."""
+    rows = [{"day": day, "slot": WRITER_SLOT, "clicks": number} for day, number in sorted(clicks.items()) if number]
+    add_to(session, DAILY, rows)
+
+
+def counted(session: Session, first: date, last: date) -> dict[date, int]:
+    """Return how many clicks were captured on each of some days; a day without any is left out."""
+    number = cast(func.sum(DAILY.c.clicks), BigInteger).label("clicks")
+    asked = select(DAILY.c.day, number).where(DAILY.c.day.between(first, last)).group_by(DAILY.c.day)
+    return {row.day: row.clicks for row in session.connection().execute(asked)}
 
 
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
@@ -137,9 +164,18 @@ def file_some(session: Session, number: int) -> bool:
     chosen = NEW_CLICK.c.id.in_(ids)
     columns = [NEW_CLICK.c[name] for name in NewClick._fields]
     found = select(*columns).where(chosen).order_by(NEW_CLICK.c.click_id, NEW_CLICK.c.id)
-    session.connection().execute(insert_new_from(session, CLICK, NewClick._fields, found))
+    filed = insert_new_from(session, CLICK, NewClick._fields, found).returning(CLICK.c.captured_at)
+    new = Counter(moment.date() for moment in session.connection().execute(filed).scalars())
     session.connection().execute(delete(NEW_CLICK).where(chosen))
+    count(session, new)
     return True
+
+
+def delete_old(session: Session, before: datetime, limit: int) -> int:
+    """Delete some of the clicks that were captured before a time, the oldest first, and return how many."""
+    old = select(CLICK.c.click_id).where(CLICK.c.captured_at < before).order_by(CLICK.c.captured_at).limit(limit)
+    chosen = session.connection().execute(old.with_for_update(skip_locked=True)).scalars().all()
+    return session.connection().execute(delete(CLICK).where(CLICK.c.click_id.in_(chosen))).rowcount
 
 
 def write(session: Session, note: Note) -> None:
@@ -149,11 +185,13 @@ def write(session: Session, note: Note) -> None:
 
 def write_all(session: Session, notes: Sequence[Note]) -> None:
     """Do what the notes ask for, in their order; neighbours of one kind go together."""
+    new: Counter[date] = Counter()
     for records, run in groupby(notes, key=lambda note: note.record is not None):
         if records:
-            add_new(session, [note.record for note in run if note.record is not None])
+            new += add_new(session, [note.record for note in run if note.record is not None])
         else:
             delete_by_ids(session, {click_id for note in run for click_id in note.forget})
+    count(session, new)
 
 
 def note_to_json(note: Note) -> bytes:

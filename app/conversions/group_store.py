@@ -12,7 +12,8 @@ import orjson
 
 from app.conversions.order import Item, Order
 from app.conversions.store import extra_text
-from app.database import time_text
+from app.conversions.totals_store import BILLION
+from app.database import WRITER_SLOT, time_text
 
 
 def add_new(cursor: Any, orders: Sequence[Order], now: datetime, *, is_sqlite: bool) -> dict[int, int]:
@@ -24,10 +25,12 @@ def add_new(cursor: Any, orders: Sequence[Order], now: datetime, *, is_sqlite: b
     rows = orjson.dumps([_row(order) for order in orders]).decode()
     if is_sqlite:
         return _add_on_sqlite(cursor, rows, len(orders), time_text(now))
-    return _add_on_postgresql(cursor, rows, time_text(now))
+    values = {"rows": rows, "now": time_text(now), "slot": WRITER_SLOT}
+    return dict(cursor.execute(_ON_POSTGRESQL, values).fetchall())
 
 
 def _row(order: Order) -> dict[str, Any]:
+    billions, rest = divmod(order.amount, BILLION)
     return {
         "event_type": order.event_type,
         "order_id": order.order_id,
@@ -42,6 +45,8 @@ def _row(order: Order) -> dict[str, Any]:
         "extra": extra_text(order.extra),
         "fingerprint": order.fingerprint(),
         "hold_reason": order.hold_reason,
+        "billions": billions,
+        "rest": rest,
         "items": [_line(item) for item in order.items],
     }
 
@@ -59,11 +64,11 @@ WITH sent AS MATERIALIZED (
         json_to_recordset(%(rows)s::json) AS (
             event_type text, order_id text, event_date text, event_at timestamptz, currency text, click_id text,
             promo_code text, media_id text, customer_id text, customer_status text, extra text, fingerprint text,
-            hold_reason text, items json
+            hold_reason text, billions bigint, rest bigint, items json
         )
     ) WITH ORDINALITY AS sent (
         event_type, order_id, event_date, event_at, currency, click_id, promo_code, media_id, customer_id,
-        customer_status, extra, fingerprint, hold_reason, items, place
+        customer_status, extra, fingerprint, hold_reason, billions, rest, items, place
     )
 ), made AS (
     INSERT INTO conversion (event_type, order_id, recorded_at)
@@ -92,13 +97,20 @@ WITH sent AS MATERIALIZED (
     INSERT INTO unsent (revision_id, event_type, hold_reason, lines, event_at, currency)
     SELECT revision_id, event_type, hold_reason, json_array_length(items), event_at, currency
     FROM added JOIN revised USING (conversion_id)
+), counted AS (
+    INSERT INTO daily_total AS total
+        (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)
+    SELECT
+        (%(now)s::timestamptz AT TIME ZONE 'UTC')::date, event_type, currency, %(slot)s, count(*), count(click_id),
+        count(hold_reason), sum(billions), sum(rest)
+    FROM added GROUP BY event_type, currency ORDER BY event_type COLLATE "C", currency COLLATE "C"
+    ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET
+        orders = total.orders + excluded.orders, with_click_id = total.with_click_id + excluded.with_click_id,
+        held = total.held + excluded.held, billions = total.billions + excluded.billions,
+        rest = total.rest + excluded.rest
 )
 SELECT place - 1, conversion_id FROM added
 """
-
-
-def _add_on_postgresql(cursor: Any, rows: str, now: str) -> dict[int, int]:
-    return dict(cursor.execute(_ON_POSTGRESQL, {"rows": rows, "now": now}).fetchall())
 
 
 # SQLite: nobody else writes meanwhile, so that the ids are known beforehand: the first free one plus the order's place.
@@ -138,6 +150,17 @@ SELECT
     substr(value->>'event_at', 1, 26), value->>'currency'
 FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
 """
+_COUNT: Final = """
+INSERT INTO daily_total (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)
+SELECT
+    substr(?3, 1, 10), value->>'event_type', value->>'currency', ?4, count(*), count(value->>'click_id'),
+    count(value->>'hold_reason'), sum(value->>'billions'), sum(value->>'rest')
+FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
+GROUP BY 2, 3
+ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET
+    orders = orders + excluded.orders, with_click_id = with_click_id + excluded.with_click_id,
+    held = held + excluded.held, billions = billions + excluded.billions, rest = rest + excluded.rest
+"""
 
 
 def _add_on_sqlite(cursor: Any, rows: str, number: int, now: str) -> dict[int, int]:
@@ -147,6 +170,7 @@ def _add_on_sqlite(cursor: Any, rows: str, number: int, now: str) -> dict[int, i
         cursor.execute(_REVISIONS, (rows, first, first_revision, now))
         cursor.execute(_ITEMS, (rows, first, first_revision))
         cursor.execute(_WAITS, (rows, first, first_revision))
+        cursor.execute(_COUNT, (rows, first, now, WRITER_SLOT))
     if added == number:
         return {place: first + place for place in range(number)}
     return {one - first: one for (one,) in cursor.execute("SELECT id FROM conversion WHERE id >= ?", (first,))}

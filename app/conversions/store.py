@@ -10,18 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Index,
-    Row,
-    Select,
-    UniqueConstraint,
-    insert,
-    select,
-    tuple_,
-)
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, insert, select
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
@@ -115,9 +104,15 @@ class Recorded:
 
 def find_keys(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
     """Return the ids of those conversions that exist."""
-    columns = tuple_(CONVERSION.c.event_type, CONVERSION.c.order_id)
-    statement = select(CONVERSION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id).where(columns.in_(keys))
-    return {(row.event_type, row.order_id): row.id for row in session.connection().execute(statement)}
+    by_type: dict[str, list[str]] = {}
+    for event_type, order_id in keys:
+        by_type.setdefault(event_type, []).append(order_id)
+    found: dict[tuple[str, str], int] = {}
+    for event_type, order_ids in by_type.items():  # a pair IN pairs is no look-up for SQLite
+        these = CONVERSION.c.event_type == event_type, CONVERSION.c.order_id.in_(order_ids)
+        statement = select(CONVERSION.c.id, CONVERSION.c.order_id).where(*these)
+        found |= {(event_type, row.order_id): row.id for row in session.connection().execute(statement)}
+    return found
 
 
 def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:

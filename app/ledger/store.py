@@ -3,7 +3,7 @@
 The newest revision of an order is the one that counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,27 +53,41 @@ def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> list[in
 
 
 def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Whereabouts]:
-    """Return what the later stages know of revisions: their wait, what an export left out, their batch and line."""
-    statement = (
-        select(
-            REVISION.c.id,
-            UNSENT.c.hold_reason,
-            LEFT_OUT.c.state,
-            LEFT_OUT.c.reason,
-            LEFT_OUT.c.detail,
-            BATCH.c.batch_id,
-            BATCH.c.filename,
-            BATCH_LINE.c.first_line,
-            _has(AttemptStatus.DELIVERED).label("arrived"),
-            _has(AttemptStatus.UNKNOWN).label("doubtful"),
-        )
-        .join(UNSENT, UNSENT.c.revision_id == REVISION.c.id, isouter=True)
-        .join(LEFT_OUT, LEFT_OUT.c.revision_id == REVISION.c.id, isouter=True)
-        .join(BATCH_LINE, BATCH_LINE.c.revision_id == REVISION.c.id, isouter=True)
-        .join(BATCH, BATCH.c.id == BATCH_LINE.c.batch, isouter=True)
-        .where(REVISION.c.id.in_(revision_ids))
-    )
-    return {row.id: Whereabouts(*row[1:]) for row in session.connection().execute(statement)}
+    """Return what the later stages know of revisions: their wait, what an export left out, their batch and line.
+
+    Each table is asked by its own key: a planner that may join them may find reading one of them whole cheaper.
+    """
+    connection = session.connection()
+    waits = select(UNSENT.c.revision_id, UNSENT.c.hold_reason).where(UNSENT.c.revision_id.in_(revision_ids))
+    omitted = select(LEFT_OUT).where(LEFT_OUT.c.revision_id.in_(revision_ids))
+    lines = select(BATCH_LINE).where(BATCH_LINE.c.revision_id.in_(revision_ids))
+    found: dict[int, dict[str, Any]] = {revision_id: {} for revision_id in revision_ids}
+    for row in connection.execute(waits):
+        found[row.revision_id]["hold_reason"] = row.hold_reason
+    for row in connection.execute(omitted):
+        found[row.revision_id].update(state=row.state, reason=row.reason, detail=row.detail)
+    placed = connection.execute(lines).all()
+    files = _files(session, {row.batch for row in placed}) if placed else {}
+    for row in placed:
+        found[row.revision_id].update(files[row.batch], first_line=row.first_line)
+    return {revision_id: Whereabouts(**facts) for revision_id, facts in found.items()}
+
+
+def _files(session: Session, batches: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return what an order is told of its batch."""
+    names = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(batches))
+    tried = select(ATTEMPT.c.batch, ATTEMPT.c.status).where(ATTEMPT.c.batch.in_(batches)).distinct()
+    connection = session.connection()
+    ended = {(row.batch, row.status) for row in connection.execute(tried)}
+    return {
+        row.id: {
+            "batch_id": row.batch_id,
+            "filename": row.filename,
+            "arrived": (row.id, AttemptStatus.DELIVERED) in ended,
+            "doubtful": (row.id, AttemptStatus.UNKNOWN) in ended,
+        }
+        for row in connection.execute(names)
+    }
 
 
 def page(session: Session, state: OrderState | None, after: int) -> list[int]:
@@ -91,8 +105,7 @@ def page(session: Session, state: OrderState | None, after: int) -> list[int]:
 def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
-    queued = select(line).join(UNDELIVERED, UNDELIVERED.c.batch == BATCH_LINE.c.batch)
-    arrived, doubtful = _has(AttemptStatus.DELIVERED), _has(AttemptStatus.UNKNOWN)
+    arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],
         OrderState.PENDING: [
@@ -103,16 +116,26 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
             (omitted, select(omitted).where(LEFT_OUT.c.state == "held")),
         ],
         OrderState.EXPIRED: [(omitted, select(omitted).where(LEFT_OUT.c.state == "expired"))],
-        OrderState.BATCHED: [(line, queued.where(~arrived, ~doubtful))],
-        OrderState.UNKNOWN: [(line, queued.where(~arrived, doubtful))],
+        OrderState.BATCHED: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=False))))],
+        OrderState.UNKNOWN: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
         OrderState.DELIVERED: [(line, select(line).where(arrived))],
     }
     return sources[state]
 
 
-def _has(status: AttemptStatus) -> ColumnElement[bool]:
-    """Say whether an attempt on a line's batch ever ended so."""
-    return exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == status.value)
+def _queued(*, doubtful: bool) -> Select[Any]:
+    """Return the batches that have not arrived and may have, or have certainly not.
+
+    Attempts are counted, which is done batch by batch: an EXISTS might be made of all attempts there ever were.
+    """
+
+    def tries(status: AttemptStatus) -> ColumnElement[int]:
+        ended_so = ATTEMPT.c.batch == UNDELIVERED.c.batch, ATTEMPT.c.status == status.value
+        return select(func.count()).where(*ended_so).correlate(UNDELIVERED).scalar_subquery()
+
+    unknown = tries(AttemptStatus.UNKNOWN)
+    not_arrived = select(UNDELIVERED.c.batch).where(tries(AttemptStatus.DELIVERED) == 0)
+    return not_arrived.where(unknown > 0 if doubtful else unknown == 0)
 
 
 def undelivered_untried(session: Session, export_id: int, may_leave: ColumnElement[bool]) -> bool:

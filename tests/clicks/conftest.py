@@ -23,7 +23,8 @@ def _problem(_request: Request, error: Exception) -> JSONResponse:
 def whole_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The service, once for all tests of this folder."""
     database = Database(f"sqlite:///{tmp_path_factory.mktemp('clicks')}/clicks.db")
-    SQLModel.metadata.create_all(database.engine, [SQLModel.metadata.tables[name] for name in ("click", "new_click")])
+    names = ("click", "new_click", "daily_clicks")
+    SQLModel.metadata.create_all(database.engine, [SQLModel.metadata.tables[name] for name in names])
     app = FastAPI()
     app.include_router(router)
     app.add_exception_handler(Failure, _problem)

@@ -1,0 +1,68 @@
+"""What each day brought, as it is shown."""
+
+from datetime import date, timedelta
+from typing import Final
+
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from app.clicks import store as clicks
+from app.conversions import totals_store as conversions
+from app.errors import Fault, InvalidInput, pointer_to
+from app.impact.currency import format_amount
+from app.ledger.orders import Money
+
+MOST_DAYS: Final = 400
+
+
+class RecordedView(BaseModel):
+    """The orders of one event type and currency, as they were recorded; `held`: how many of them were held at once."""
+
+    event_type: str
+    currency: str
+    orders: int
+    with_click_id: int
+    held: int
+    amount: Money
+
+
+class DayView(BaseModel):
+    """What a day (UTC) brought: the clicks that were captured and the orders that were recorded on it."""
+
+    day: date
+    clicks: int
+    recorded: list[RecordedView]
+
+
+class DayList(BaseModel):
+    """Days in their order; one that brought nothing is left out."""
+
+    items: list[DayView]
+
+
+def list_days(session: Session, first: date, last: date) -> DayList:
+    """Return the days from `first` to `last`, both included. Raises InvalidInput if there are none or too many."""
+    if not timedelta(0) <= last - first < timedelta(days=MOST_DAYS):
+        detail = f"`to` is the day of `from` or a later one, and both together at most {MOST_DAYS} days."
+        raise InvalidInput([Fault("INVALID_PARAMETER", detail, pointer_to("query", "to"))])
+    clicked, recorded = clicks.counted(session, first, last), conversions.between(session, first, last)
+    return DayList(
+        items=[
+            DayView(
+                day=day,
+                clicks=clicked.get(day, 0),
+                recorded=[
+                    RecordedView(
+                        event_type=event_type,
+                        currency=currency,
+                        orders=total.orders,
+                        with_click_id=total.with_click_id,
+                        held=total.held,
+                        amount=format_amount(total.amount, currency),
+                    )
+                    for (event_type, currency), total in recorded.get(day, {}).items()
+                ],
+            )
+            for day in sorted({*clicked, *recorded})
+        ]
+    )

@@ -1,0 +1,75 @@
+"""Retention: what is older than the settings keep is deleted in small steps, so that nobody who writes waits for it.
+
+Orders are never deleted, since their keys guard against a second one for ever; nor are batches, which may have to be
+sent again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlmodel import Session
+
+from app.alarms.store import delete_over
+from app.clicks.store import delete_old
+from app.config import Settings
+from app.database import Database, retried
+from app.errors import Unavailable
+from app.service import Service
+
+logger = logging.getLogger(__name__)
+
+STEP: Final = 500
+"""So many rows go in one transaction: a few milliseconds."""
+SHORTEST_REST: Final = 0.02
+"""Longer than another process of this host looks away from the lock of an embedded database."""
+EVERY_SECONDS: Final = 3_600.0
+
+Delete = Callable[[Session, datetime, int], int]
+Rest = Callable[[float], object]
+"""Is called between two steps with how long others are to have their turn."""
+
+
+def purge(database: Database, settings: Settings, now: datetime, rest: Rest) -> Iterator[tuple[str, int]]:
+    """Delete what is too old, and yield after each step what it was about and how many rows went."""
+    for what, days, delete in (
+        ("clicks", settings.keep_clicks_days, delete_old),
+        ("alarms", settings.keep_alarms_days, delete_over),
+    ):
+        gone = STEP
+        while gone == STEP:
+            began = time.monotonic()
+            gone = _step(database, delete, now - timedelta(days=days))
+            yield what, gone
+            rest(max(SHORTEST_REST, time.monotonic() - began))
+
+
+@retried
+def _step(database: Database, delete: Delete, before: datetime) -> int:
+    with database.transaction() as session:
+        return delete(session, before, STEP)
+
+
+def purge_now_and_then(service: Service) -> None:
+    """Delete what is too old every hour, until the service is told to stop."""
+    while not service.stopping.wait(EVERY_SECONDS):
+        try:
+            purge_once(service)
+        except Unavailable as away:
+            logger.warning("purge.database_away", extra={"detail": str(away)})
+        except Exception:
+            logger.exception("purge.failed")
+
+
+def purge_once(service: Service) -> None:
+    """Delete what is too old, but not beyond a step when the service is told to stop; say what went."""
+    service.require_usable()
+    gone = {"clicks": 0, "alarms": 0}
+    for what, number in purge(service.database, service.settings, service.clock(), service.stopping.wait):
+        gone[what] += number
+        if service.stopping.is_set():
+            break
+    if any(gone.values()):
+        logger.info("purge.done", extra=gone)

@@ -1,0 +1,108 @@
+"""Years of history, made by a few statements: every table of what happened has at least ROWS rows."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.database import Database
+
+ROWS: Final = 20_000
+ORDERS: Final = 10 * ROWS
+"""Nine of ten are in batches of ten, of which each has an export and an attempt of its own; the tenth was left out."""
+
+DIALECTS: Final = {
+    "sqlite": {
+        "at": "strftime('%Y-%m-%d %H:%M:%f000', '{first}', '+' || (30 * n) || ' seconds')",
+        "day": "date('{first}', '-' || (n / 4) || ' days')",
+        "bytes": "x'41'",
+    },
+    "postgresql": {
+        "at": "timestamptz '{first}+00' + n * interval '30 seconds'",
+        "day": "(date '{first}' - n / 4)",
+        "bytes": r"'\x41'::bytea",
+    },
+}
+NUMBERS: Final = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
+TABLES: Final = (
+    ("conversion", ORDERS, "(id, event_type, order_id, recorded_at)", "n, 'default', 'H-' || n, {at}"),
+    (
+        "revision",
+        ORDERS,
+        "(id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, fingerprint)",
+        "n, n, 1, {at}, '2026-01-01T00:00:00+00:00', {at}, 'USD', 'history-' || n, 'f-' || n",
+    ),
+    (
+        "item",
+        ORDERS,
+        "(revision_id, position, sku, category, quantity, amount)",
+        "n, 0, 'SKU', 'Tools', 1, 1000",
+    ),
+    ("click", ORDERS, "(click_id, captured_at, source)", "'history-' || n, {at}, 'get'"),
+    (
+        "export",
+        ROWS,
+        "(id, state, requested_at, ended_at, exported, held, expired, token)",
+        "n, 'done', {at}, {at}, 9, 1, CASE WHEN n < 100 THEN 1 ELSE 0 END, 1",
+    ),
+    (
+        "batch",
+        ROWS,
+        '(id, batch_id, export_id, kind, event_type, filename, created_at, "rows", orders, sha256)',
+        "n, 'b-' || n, n, 'conversions', 'default', 'b-' || n || '.csv', {at}, 9, 9, 'none'",
+    ),
+    ("batch_content", ROWS, "(batch, content)", "n, {bytes}"),
+    (
+        "attempt",
+        ROWS,
+        "(batch, number, channel, started_at, ended_at, status)",
+        "n, 1, 'folder', {at}, {at}, 'delivered'",
+    ),
+    ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
+    ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
+    ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
+    (
+        "daily_total",
+        ROWS,
+        "(day, event_type, currency, slot, orders, with_click_id, held, billions, rest)",
+        "{day}, 'default', 'USD', n - n / 4 * 4, 10, 10, 0, 0, 10000",
+    ),
+    (
+        "alarm",
+        ROWS,
+        "(kind, subject, severity, detail, since, seen_at, cleared_at, post_at)",
+        "'delivery_failed', 'b-' || n, 'error', '', {at}, {at}, {at}, {at}",
+    ),
+)
+
+
+def add_history(database: Database, now: datetime) -> None:
+    """Fill a fresh database with what happened in the days before `now`, all of it done with."""
+    kind = "sqlite" if database.is_sqlite else "postgresql"
+    first = (now - timedelta(seconds=30 * ORDERS, days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    words = {name: text.format(first=first) for name, text in DIALECTS[kind].items()}
+    with database.engine.connect() as connection:
+        _begin_quickly(connection, kind)
+        for table, count, columns, values in TABLES:
+            numbers = NUMBERS.format(count=count)
+            connection.exec_driver_sql(
+                f"INSERT INTO {table} {columns} {numbers} SELECT {values.format(**words)} FROM numbers"  # noqa: S608
+                + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
+            )
+        if kind == "postgresql":
+            for table in ("conversion", "revision", "export", "batch"):
+                last = f"(SELECT max(id) FROM {table})"  # noqa: S608
+                connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
+        connection.exec_driver_sql("COMMIT")
+    if kind == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+
+
+def _begin_quickly(connection: Connection, kind: str) -> None:
+    """Begin without looking up what rows point to, since they are made to fit."""
+    if kind == "sqlite":
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")

@@ -1,0 +1,259 @@
+"""What is asked for costs the same with years of history as without: no statement reads or sorts a history."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app import worker
+from app.alarms.notify import post_owed
+from app.alarms.watch import Watch
+from app.clicks.release import release
+from app.clicks.replay import Replay
+from app.clicks.snippet_routes import current_snippet
+from app.clicks.spool import Spool
+from app.clicks.store import NewClick, Note, note_to_json
+from app.database import Database
+from app.delivery.channels.folder import FolderChannel
+from app.delivery.parcel import Parcel, Progress
+from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
+from app.ledger.state import OrderState
+from app.main import create_app
+from app.purge import purge_once
+from app.service import Service
+from tests.alarms.receiver import listening
+from tests.conftest import Clock
+from tests.history import ROWS, add_history
+from tests.plans import HISTORIES, MOST_ROWS, Statements, watching
+from tests.servers import wait_until
+from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, work
+
+OFTEN = 12
+"""A driver prepares a statement that it has seen five times; five more, and the server plans for any parameters."""
+EXPECTED = {
+    *("INSERT INTO click", "DELETE FROM click", "INSERT INTO spool_segment", "INSERT INTO snippet"),
+    *("INSERT INTO daily_clicks", "INSERT INTO daily_total"),
+    *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent"),
+    *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
+    *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
+    *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
+    *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
+}
+"""What the tour must have run, whoever sends it how: else it was not followed."""
+
+
+class Moody:
+    """A channel that fails as it is told, and then delivers into a folder, slowly enough for a lease to be renewed."""
+
+    def __init__(self, folder: FolderChannel) -> None:
+        self.folder = folder
+        self.failures: list[DeliveryError] = []
+        self.renewed: Callable[[], bool] = lambda: True
+
+    def send(self, parcel: Parcel, progress: Progress) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        wait_until(self.renewed, "the lease was not renewed")
+        self.folder.send(parcel, progress)
+
+    def ask(self, _parcel: Parcel) -> bool | None:
+        return None
+
+
+class Tour:
+    """Everybody who calls the service, once round."""
+
+    def __init__(self, service: Service, client: TestClient, channel: Moody, clock: Clock) -> None:
+        self.service, self.client, self.channel, self.clock = service, client, channel, clock
+
+    def get(self, path: str, status: int = 200, **query: Any) -> Any:
+        """Read as somebody who may read everything."""
+        answer = self.client.get(path, params=query or None, headers=bearer(READ_KEY))
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer.text
+
+    def post(self, path: str, status: int, **request: Any) -> Any:
+        """Post with the key that it takes."""
+        key = ORDER_KEY if path.startswith("/orders") else EXPORT_KEY
+        answer = self.client.post(path, headers=bearer(key), **request)
+        assert answer.status_code == status, answer.text
+        return answer.json() if "ndjson" not in answer.headers["content-type"] else answer.text
+
+    def visitors(self) -> None:
+        """Land, land again, refuse; reach the service by a redirect; load the script; find a spool to replay."""
+        for number in [*range(OFTEN), 0]:
+            for name in ("new", "history"):
+                assert self.client.get("/capture", params={"im_ref": f"{name}-{number}"}).status_code == 204
+        assert self.client.post("/capture", json={"im_ref": "posted", "consent": True}).status_code == 204
+        assert self.client.get("/capture", params={"consent": "denied"}).status_code == 204
+        release(self.service.database, current_snippet(self.service.settings), self.clock.now)
+        assert self.client.get("/capture-0123456789abcdef0123.js").status_code == 404
+        self._replay()
+
+    def _replay(self) -> None:
+        click = NewClick(click_id="spooled", captured_at=self.clock.now, source="get")
+        with closing(Spool(Path("another-spool"), 10**6)) as spool:
+            spool.append([(note_to_json(Note(click)), False)])
+            replay = Replay(self.service.database, spool, self.service.require_usable)
+            replay.begin()
+            while replay.tidy():
+                pass
+
+    def checkouts(self, name: str, count: int = OFTEN) -> None:
+        """Post orders one by one and in bulk: new, the same again, with other content; some held, some too old."""
+        known = [body(f"{name}-{number}") for number in range(count)]
+        known += [body(f"{name}-held", click_id=...), body(f"{name}-old", event_date="2026-01-01T00:00:00+00:00")]
+        for one in known:
+            self.post("/orders", 201, json=one)
+            self.post("/orders", 200, json=one)
+            self.post("/orders", 409, json=one | {"currency": "EUR"})
+        lines = (
+            [body(f"{name}-bulk-{number}") for number in range(count)] + known[:3] + [known[0] | {"currency": "EUR"}]
+        )
+        self.post("/orders/bulk", 200, content="\n".join(json.dumps(one) for one in lines))
+
+    def readers(self) -> None:
+        """Read everything that can be read, from the beginning, from the middle and from the end."""
+        for after in (0, ROWS // 2, 10 * ROWS):
+            for state in (None, *OrderState):
+                self.get("/orders", after=after, **({} if state is None else {"state": state.value}))
+            self.get("/batches", after=after)
+        for number in (1, 5, ROWS, 10 * ROWS):
+            self.get(f"/orders/H-{number}")
+        self.get("/orders/nobody", 404)
+        self.get("/exports/7")
+        self.get("/batches/b-7")
+        self.get("/batches/b-7/file")
+        self.get("/alarms")
+        self.get("/alarms", all=True)
+        today = self.clock.now.date()
+        self.get(f"/totals?from={today - timedelta(days=399)}&to={today}")
+        for path in ("/livez", "/readyz", "/readyz/orders", "/metrics"):
+            self.client.get(path)
+
+    def export(self) -> dict[str, Any]:
+        """Trigger an export, let the worker build and try it, and return it."""
+        export = self.post("/exports", 202)
+        work(self.service)
+        return self.get(f"/exports/{export['id']}")  # type: ignore[no-any-return]
+
+    def exports(self) -> None:
+        """Let deliveries succeed, fail, be doubtful and be refused; send again, and confirm."""
+        self.export()
+        for failure in (ChannelUnavailable, OutcomeUnknown, CredentialsRefused, ChannelRefused):
+            self.checkouts(failure.__name__, 2)
+            self.channel.failures = [failure("No.")]
+            [batch] = self.export()["batches"]
+            self.readers()
+            self.watch()
+            self.post(f"/batches/{batch['id']}/redelivery", 202)
+            work(self.service)
+        self.checkouts("last", 2)
+        self.channel.failures = [ChannelRefused("No.")]
+        [batch] = self.export()["batches"]
+        self.post(f"/batches/{batch['id']}/confirmation", 200)
+        worker.try_stopped_channels(self.service)
+
+    def watch(self) -> None:
+        """Look for alarms twice, and post what is new."""
+        settings, database = self.service.settings, self.service.database
+        look = Watch(database, settings, "host", list, self.service.require_usable).look
+        look(self.clock.now)
+        look(self.clock.now + timedelta(minutes=6))
+        assert settings.alarm_url
+        post_owed(database, settings.alarm_url)
+
+
+@pytest.fixture
+def clock(clock: Clock) -> Clock:
+    """The time of day, which the HTTP side goes by anyway."""
+    clock.now = datetime.now(UTC)
+    return clock
+
+
+@pytest.fixture
+def channel(service: Service) -> Moody:
+    """The way out."""
+    folder = service.channels["folder"]
+    assert isinstance(folder, FolderChannel)
+    moody = Moody(folder)
+    service.channels = {"folder": moody}
+    return moody
+
+
+@pytest.fixture
+def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
+    """The callers of a service whose alarms are posted, with short leases and without a worker of its own."""
+    changes = {"lease_seconds": 1, "alarm_disk_bytes": 0}
+    with listening() as receiver:
+        changes["alarm_url"] = SecretStr(receiver.url)  # type: ignore[assignment]
+        service.settings = service.settings.model_copy(update=changes)
+        with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as client:
+            yield Tour(service, client, channel, clock)
+
+
+Follow = Callable[[], AbstractContextManager[Statements]]
+
+
+@pytest.fixture
+def follow(database: Database, request: pytest.FixtureRequest) -> Follow:
+    """Follow what is run on a database with years of history."""
+    add_history(database, datetime.now(UTC))
+    return partial(watching, database, None if database.is_sqlite else request.getfixturevalue("postgres"))
+
+
+def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
+    """No landing, order, list, export, delivery or look for alarms costs more because of what lies behind."""
+    with follow() as statements:
+        tour.visitors()
+        tour.checkouts("first")
+        tour.readers()
+        tour.exports()
+        tour.watch()
+        purge_once(tour.service)
+    seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]
+    assert {one for one in EXPECTED if not any(_is_in(one, statement) for statement in seen)} == set()
+    assert [f"{fault.why}: {fault.statement}" for fault in statements.faults()] == []
+
+
+def _is_in(expected: str, statement: str) -> bool:
+    """Say whether a statement does what is expected; rows may also come in as a stream."""
+    return expected in statement or statement.startswith(expected.replace("INSERT INTO", "COPY"))
+
+
+NOTICED = (
+    "SELECT count(*) FROM revision",
+    "SELECT count(*) FROM revision AS r WHERE r.currency = 'EUR'",
+    "SELECT id FROM conversion WHERE recorded_at < '2001-01-01' LIMIT 1",
+    "SELECT id FROM conversion ORDER BY recorded_at LIMIT 1",
+    "SELECT batch FROM batch_line WHERE revision_id > 0 GROUP BY batch ORDER BY count(*) LIMIT 1",
+    "SELECT max(number) FROM attempt",
+    "DELETE FROM alarm WHERE kind = 'none'",
+    "UPDATE export SET held = 0 WHERE exported = 17",
+)
+
+
+def test_what_reads_a_history_is_noticed(follow: Follow, database: Database) -> None:
+    """A count, a search, a sort, a walk along a key that finds nothing: none of them passes for a look-up."""
+    with follow() as statements, database.transaction() as session:
+        for statement in NOTICED:
+            session.connection().execute(text(statement))
+    assert set(NOTICED) - {fault.statement for fault in statements.faults()} == set()
+
+
+def test_each_history_is_one(follow: Follow, database: Database) -> None:
+    """A table that may not be read whole has ten times as many rows as a step may read."""
+    with database.snapshot() as session:
+        counts = {
+            table: session.connection().exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()  # noqa: S608
+            for table in HISTORIES
+        }
+    assert {table: count for table, count in counts.items() if count < 10 * MOST_ROWS} == {}
