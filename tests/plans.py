@@ -256,9 +256,9 @@ def _rows(node: dict[str, Any]) -> int:
 def _watching_postgresql(database: Database, server: Postgres) -> Iterator[PostgreSQL]:
     url = database.url.replace("postgresql+psycopg://", "postgresql://")
     name = sql.Identifier(url.rsplit("/", 1)[1])
-    database.engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER DATABASE {} SET log_statement = 'all'").format(name))
+        database.engine.dispose()  # a thread of the service may connect at any time, and does so anew from here on
         statements = PostgreSQL(url, server._log, server._log.stat().st_size, _read_by_scans(connection))
         yield statements
         database.engine.dispose()  # a connection's counts are complete when it has ended
