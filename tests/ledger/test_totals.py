@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,8 @@ from app.conversions.total import Total
 from app.conversions.totals_store import between
 from app.database import Database
 from app.migrations import Schema, look, migrate
+from tests.conftest import driver
+from tests.servers import Postgres
 from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, body, order
 
 LONG_AGO, FAR_AWAY = date(2000, 1, 1), date(2100, 1, 1)
@@ -219,3 +222,16 @@ def test_the_longest_span_and_the_last_day_there_is(client: TestClient) -> None:
     """400 days, and no day so late that it cannot be added to."""
     for query in ("from=2026-01-01&to=2027-02-04", "from=9999-12-31&to=9999-12-31"):
         assert client.get(f"/totals?{query}", headers=bearer(READ_KEY)).status_code == 200
+
+
+def test_adding_to_a_day_touches_no_index(postgres: Postgres, migrated_postgres: str) -> None:
+    """PostgreSQL finds room for the new row beside the old one: the tables stay small, however seldom it vacuums."""
+    with postgres.new_database(template=migrated_postgres) as url:
+        database = Database(driver(url))
+        for number in range(200):
+            record(database, [order(f"A-{number}")], NOW)
+            clicked(database, f"c-{number}", NOW)
+        database.close()  # a connection's counts are complete when it has ended
+        with psycopg.connect(url) as connection:
+            counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname LIKE 'daily_%'"
+            assert connection.execute(counts).fetchall() == [(199, 199), (199, 199)]
