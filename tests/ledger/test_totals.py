@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,8 @@ from app.conversions.total import Total
 from app.conversions.totals_store import between
 from app.database import Database
 from app.migrations import Schema, look, migrate
+from tests.conftest import driver
+from tests.servers import Postgres
 from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, body, order
 
 LONG_AGO, FAR_AWAY = date(2000, 1, 1), date(2100, 1, 1)
@@ -240,3 +243,16 @@ def test_a_crowd_counts_when_it_is_filed(database: Database) -> None:
         with database.transaction() as session:
             more = file_some(session, 4)
     assert days_of_clicks(database) == {late.date(): 2, early.date(): 21}
+
+
+def test_adding_to_a_day_touches_no_index(postgres: Postgres, migrated_postgres: str) -> None:
+    """PostgreSQL finds room for the new row beside the old one: the tables stay small, however seldom it vacuums."""
+    with postgres.new_database(template=migrated_postgres) as url:
+        database = Database(driver(url))
+        for number in range(200):
+            record(database, [order(f"A-{number}")], NOW)
+            clicked(database, f"c-{number}", NOW)
+        database.close()  # a connection's counts are complete when it has ended
+        with psycopg.connect(url) as connection:
+            counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname LIKE 'daily_%'"
+            assert connection.execute(counts).fetchall() == [(199, 199), (199, 199)]
