@@ -16,10 +16,10 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench openapi lock clean
+.PHONY: help install demo serve test soak lint bench bench-quick openapi lock clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
 
 install: $(RUNTIME) ## only prepare .venv
 
@@ -42,8 +42,11 @@ lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy $(CHECKED)
 
-bench: $(DEV) ## measure
+bench: $(DEV) ## measure every goal of docs/performance.md beside its peers, some 15 minutes (ARGS="--only capture")
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(DEV) ## the same, smaller and only indicative, in less than two minutes
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 openapi: $(RUNTIME) ## write openapi/openapi.json anew
 	@mkdir -p openapi

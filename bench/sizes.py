@@ -1,0 +1,31 @@
+"""How much is measured: the whole, or the smaller version that takes less than two minutes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rounds and amounts. `indicative` runs are too short to be judged by their medians."""
+
+    indicative: bool
+    rounds: int
+    seconds: int
+    """Of load, for each side in each round."""
+    items: int
+    """Rows of an export, and of a file that is checked."""
+    few_items: int
+    """Rows of the smaller export that memory is compared with."""
+    few_old: int
+    old: int
+    """Orders, and clicks, of a short and of a long history."""
+
+
+FULL: Final = Sizes(
+    indicative=False, rounds=5, seconds=4, items=1_000_000, few_items=100_000, few_old=10_000, old=1_000_000
+)
+QUICK: Final = Sizes(indicative=True, rounds=3, seconds=1, items=60_000, few_items=30_000, few_old=10_000, old=100_000)
+WARM_UP_SECONDS: Final = 1
+CONNECTIONS: Final = 64
+NEW_ORDERS: Final = 1_000
+"""Orders of the export whose cost must not grow with the history."""
