@@ -16,7 +16,7 @@ from bench.machine import server_and_client
 from bench.peers.serve import fastify, peer
 from bench.place import Place, require_rows
 from bench.service import Server, serving
-from bench.sizes import CONNECTIONS, WARM_UP_SECONDS
+from bench.sizes import CONNECTIONS
 
 JOB: Final = "landing"
 BARE: Final = Row("capture-bare", JOB, "bare ASGI answer", Goal("≥", 0.6, 0.7), "/s")
@@ -29,7 +29,7 @@ ROWS: Final = (BARE, TAIL, PLAIN, FASTIFY)
 def measure(place: Place) -> Iterator[Result]:
     """Yield the rows."""
     rounds, missing = Rounds(), ""
-    with ExitStack() as end, place.new_database("sqlite") as url:
+    with ExitStack() as end, place.service_database("sqlite") as url:
         folder, cpu = place.new_folder(), server_and_client()[0]
         servers = {
             "ours": end.enter_context(serving(url, folder / "ours", cpu)),
@@ -68,7 +68,7 @@ def _load(place: Place, servers: dict[str, Server], rounds: Rounds) -> dict[str,
             rounds.add(name, seen.rate)
             rounds.add(f"{name} p99", seen.p99_ms)
 
-    for name in servers:
-        turn(name, WARM_UP_SECONDS, counts=False)
+    for name in servers if place.sizes.warm_up else ():
+        turn(name, place.sizes.warm_up, counts=False)
     alternating(place.sizes.rounds, {name: partial(turn, name, place.sizes.seconds) for name in servers})
     return acknowledged

@@ -26,7 +26,7 @@ from bench.machine import peak_mb, resident_mb
 from bench.peers.pgbench import client_environment
 from bench.place import Kind, Place, is_sqlite, path_of
 from bench.programs import of_postgresql, program
-from bench.service import PYTHON, environment, migrate
+from bench.service import PYTHON, environment
 
 SECONDS: Final = 1800
 """More than any export takes."""
@@ -90,8 +90,7 @@ def sqlite(place: Place) -> Iterator[Result]:
 @contextmanager
 def filled(kind: Kind, place: Place, items: int) -> Iterator[str]:
     """Give a database in which so many items wait."""
-    with place.new_database(kind) as url:
-        migrate(url, place.new_folder())
+    with place.service_database(kind) as url:
         fill.waiting(url, items)
         yield url
 

@@ -95,7 +95,7 @@ def delivered(url: str, orders: int) -> None:
 def _fill(url: str, statements: Sequence[str], first: int, last: int, lines: str) -> None:
     """Run the statements for the orders `first` to `last`.
 
-    Autovacuum would tidy a PostgreSQL that was filled, at some time in the middle of what is measured; so it is done here.
+    Autovacuum would tidy a PostgreSQL that was filled in the middle of what is measured; so it is done here.
     """
     words = _words(SQLITE if is_sqlite(url) else POSTGRESQL, first, last, lines)
     complete = [_complete(statement, words) for statement in statements]

@@ -11,8 +11,8 @@ from bench import calls, export, fill
 from bench.goal import Goal, Result, Rounds, Row, alternating
 from bench.load import load
 from bench.place import Kind, Place
-from bench.service import Server, migrate, serving
-from bench.sizes import NEW_ORDERS, WARM_UP_SECONDS
+from bench.service import serving
+from bench.sizes import NEW_ORDERS
 
 CONNECTIONS: Final = 16
 SAME: Final = Goal("≤", 1.2)
@@ -56,8 +56,7 @@ def sqlite(place: Place) -> Iterator[Result]:
 
 @contextmanager
 def _filled(kind: Kind, place: Place, old: int) -> Iterator[str]:
-    with place.new_database(kind) as url:
-        migrate(url, place.new_folder())
+    with place.service_database(kind) as url:
         fill.delivered(url, old)
         yield url
 
@@ -72,9 +71,9 @@ def _exports(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
         if counts:
             rounds.add(f"export {name}", seconds)
 
-    for name in urls:
+    for name in urls if place.sizes.warm_up else ():
         turn(name, counts=False)
-    alternating(place.sizes.rounds, {name: partial(turn, name) for name in urls})
+    alternating(2 * place.sizes.rounds, {name: partial(turn, name) for name in urls})  # a small export is a short one
 
 
 def _calls(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
@@ -86,18 +85,14 @@ def _calls(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
             for name, url in urls.items()
         }
 
-        def landing(name: str, server: Server, seconds: int) -> None:
-            seen = load(server.port, calls.landing(server.host), CONNECTIONS, seconds)
-            rounds.add(f"landing {name}", seen.cost)
+        def turn(what: str, name: str, seconds: int, *, counts: bool = True) -> None:
+            host = servers[name].host
+            call = calls.landing(host) if what == "landing" else calls.order(host, key, datetime.now(UTC))
+            seen = load(servers[name].port, call, CONNECTIONS, seconds)
+            if counts:
+                rounds.add(f"{what} {name}", seen.cost)
 
-        def order(name: str, server: Server, seconds: int) -> None:
-            seen = load(server.port, calls.order(server.host, key, datetime.now(UTC)), CONNECTIONS, seconds)
-            rounds.add(f"order {name}", seen.cost)
-
-        for call in (landing, order):
-            for name, server in servers.items():
-                call(name, server, WARM_UP_SECONDS)
-            rounds.figures.pop(f"{call.__name__} short")
-            rounds.figures.pop(f"{call.__name__} long")
-            sides = {name: partial(call, name, server, place.sizes.seconds) for name, server in servers.items()}
-            alternating(place.sizes.rounds, sides)
+        for what in ("landing", "order"):
+            for name in servers if place.sizes.warm_up else ():
+                turn(what, name, place.sizes.warm_up, counts=False)
+            alternating(place.sizes.rounds, {name: partial(turn, what, name, place.sizes.seconds) for name in servers})

@@ -17,7 +17,7 @@ from bench.peers import pgbench
 from bench.peers.serve import DATABASE, peer
 from bench.place import Place, require_rows
 from bench.service import Server, environment, serving
-from bench.sizes import CONNECTIONS, WARM_UP_SECONDS
+from bench.sizes import CONNECTIONS
 
 FEW: Final = 16
 
@@ -61,8 +61,8 @@ class Turns:
 
     def take(self, place: Place, sides: dict[str, Callable[[int], float]]) -> None:
         """Warm every side up, then let them take turns."""
-        for side in sides.values():
-            side(WARM_UP_SECONDS)
+        for side in sides.values() if place.sizes.warm_up else ():
+            side(place.sizes.warm_up)
 
         def turn(name: str) -> None:
             self.rounds.add(name, sides[name](place.sizes.seconds))
@@ -75,7 +75,8 @@ def postgresql(place: Place) -> Iterator[Result]:
     key, stored = new_key()
     turns = Turns(Rounds(), key)
     with ExitStack() as end:
-        ours, plain, bench = (end.enter_context(place.new_database("postgresql")) for _ in range(3))
+        ours = end.enter_context(place.service_database("postgresql"))
+        plain, bench = (end.enter_context(place.new_database("postgresql")) for _ in range(2))
         folder = place.new_folder()
         pgbench.make_tables(bench)
         service = end.enter_context(serving(ours, folder / "ours", CAPTURE_ORDER_KEYS=stored))
@@ -107,7 +108,7 @@ def sqlite(place: Place) -> Iterator[Result]:
     """Yield the rows of SQLite."""
     key, stored = new_key()
     turns = Turns(Rounds(), key)
-    with ExitStack() as end, place.new_database("sqlite") as ours:
+    with ExitStack() as end, place.service_database("sqlite") as ours:
         folder = place.new_folder()
         servers = {
             "ours": end.enter_context(serving(ours, folder / "ours", CAPTURE_ORDER_KEYS=stored)),

@@ -12,7 +12,6 @@ from bench.goal import Broken, Goal, Result, Rounds, Row, alternating
 from bench.load import load
 from bench.place import Place, path_of
 from bench.service import START_SECONDS, Server, serving, status
-from bench.sizes import WARM_UP_SECONDS
 from tests.servers import Postgres
 
 CONNECTIONS: Final = 16
@@ -33,11 +32,11 @@ def measure(place: Place) -> Iterator[Result]:
     """Yield the rows."""
     rounds = Rounds()
     states: States
-    with place.new_database("sqlite") as url:
+    with place.service_database("sqlite") as url:
         states = {"SQLite up": nullcontext, "locked": partial(_locked, url)}
         _load(place, rounds, url, states)
     server = place.server
-    with place.new_database("postgresql") as url:
+    with place.service_database("postgresql") as url:
         states = {"PostgreSQL up": nullcontext, "frozen": server.frozen, "killed": partial(_killed, server)}
         _load(place, rounds, url, states)
     for row, state, up in zip(ROWS, ("locked", "frozen", "killed"), ("SQLite up", *2 * ["PostgreSQL up"]), strict=True):
@@ -48,7 +47,7 @@ def _load(place: Place, rounds: Rounds, url: str, states: States) -> None:
     """Load the service while its database is in each of the states."""
     with serving(url, place.new_folder()) as server:
         call = calls.landing(server.host)
-        load(server.port, call, CONNECTIONS, WARM_UP_SECONDS)
+        load(server.port, call, CONNECTIONS, place.sizes.seconds)
 
         def turn(state: str) -> None:
             with states[state]():

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from bench.goal import Broken
-from bench.service import work_folder
+from bench.service import migrate, work_folder
 from bench.sizes import Sizes
 from tests.servers import Postgres
 
@@ -65,6 +65,13 @@ class Place:
         folder = self.new_folder()
         yield f"sqlite:///{folder / 'bench.db'}"
         shutil.rmtree(folder)
+
+    @contextmanager
+    def service_database(self, kind: Kind) -> Iterator[str]:
+        """Give the URL of a database with the service's tables, all of them empty."""
+        with self.new_database(kind) as url:
+            migrate(url, self.new_folder())
+            yield url
 
     @contextmanager
     def copy_of(self, url: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from bench.load import finish, start
 from bench.machine import cpus
 from bench.place import Place, require_rows
 from bench.service import Server, serving
-from bench.sizes import CONNECTIONS, WARM_UP_SECONDS
+from bench.sizes import CONNECTIONS
 
 REPLICAS: Final = 3
 CORES_NEEDED: Final = 8
@@ -34,7 +34,7 @@ def measure(place: Place) -> Iterator[Result]:
     """Yield the row; where cores are too few its goal is only a stretch."""
     rounds, (key, stored) = Rounds(), new_key()
     acknowledged = 0
-    with ExitStack() as end, place.new_database("postgresql") as url:
+    with ExitStack() as end, place.service_database("postgresql") as url:
         folders = [place.new_folder() for _ in range(REPLICAS)]
         servers = [end.enter_context(serving(url, folder, CAPTURE_ORDER_KEYS=stored)) for folder in folders]
 
@@ -46,7 +46,8 @@ def measure(place: Place) -> Iterator[Result]:
             acknowledged += sum(one.answers for one in seen)
             rounds.add(name, sum(one.rate for one in seen))
 
-        turn("warm-up", servers, WARM_UP_SECONDS)
+        if place.sizes.warm_up:
+            turn("warm-up", servers, place.sizes.warm_up)
         seconds = place.sizes.seconds
         sides = {"one": partial(turn, "one", servers[:1], seconds), "all": partial(turn, "all", servers, seconds)}
         alternating(place.sizes.rounds, sides)

@@ -44,7 +44,7 @@ def work_folder(parent: Path) -> Iterator[Path]:
 
 
 def environment(url: str, folder: Path, **settings: str) -> dict[str, str]:
-    """Return the surroundings of a process of the service: no settings but these, all data in `folder`.
+    """Return the surroundings of a process of the service: no settings but these, and all data in a folder.
 
     They run there too, where no `.env` lies.
     """
@@ -70,9 +70,7 @@ def migrate(url: str, folder: Path) -> None:
 
 @contextmanager
 def serving(url: str, folder: Path, cpu: int | None = None, **settings: str) -> Iterator[Server]:
-    """Serve on this database without a worker; settings are given as `CAPTURE_ORDER_KEYS="..."`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    migrate(url, folder)
+    """Serve on a database that has its tables, without a worker; settings are given as `CAPTURE_ORDER_KEYS="..."`."""
     port = free_port()
     command = [*PYTHON, "app.cli", "serve", "--no-worker", "--port", str(port)]
     with running(command, port, folder, environment(url, folder, **settings), "/readyz/orders", cpu) as server:

@@ -12,6 +12,8 @@ class Sizes:
     rounds: int
     seconds: int
     """Of load, for each side in each round."""
+    warm_up: int
+    """Seconds of load before the rounds; with none the first round is the colder one for every side."""
     items: int
     """Rows of an export, and of a file that is checked."""
     few_items: int
@@ -22,10 +24,25 @@ class Sizes:
 
 
 FULL: Final = Sizes(
-    indicative=False, rounds=5, seconds=4, items=1_000_000, few_items=100_000, few_old=10_000, old=1_000_000
+    indicative=False,
+    rounds=5,
+    seconds=4,
+    warm_up=1,
+    items=1_000_000,
+    few_items=100_000,
+    few_old=10_000,
+    old=1_000_000,
 )
-QUICK: Final = Sizes(indicative=True, rounds=3, seconds=1, items=60_000, few_items=30_000, few_old=10_000, old=100_000)
-WARM_UP_SECONDS: Final = 1
+QUICK: Final = Sizes(
+    indicative=True,
+    rounds=2,
+    seconds=1,
+    warm_up=0,
+    items=30_000,
+    few_items=20_000,
+    few_old=10_000,
+    old=50_000,
+)
 CONNECTIONS: Final = 64
 NEW_ORDERS: Final = 1_000
 """Orders of the export whose cost must not grow with the history."""

@@ -8,7 +8,7 @@ from typing import Final
 from bench.goal import Broken, Goal, Result, Rounds, Row
 from bench.machine import resident_mb
 from bench.place import Place
-from bench.service import PYTHON, STOP_SECONDS, answers, environment, migrate
+from bench.service import PYTHON, STOP_SECONDS, answers, environment
 from tests.servers import free_port
 
 SECONDS: Final = Row("start-seconds", "start to first answer", "", Goal("≤", 1.5, 0.8), "s")
@@ -21,8 +21,7 @@ IDLE_SECONDS: Final = 2
 def measure(place: Place) -> Iterator[Result]:
     """Yield the rows."""
     rounds = Rounds()
-    with place.new_database("sqlite") as url:
-        migrate(url, place.new_folder())
+    with place.service_database("sqlite") as url:
         for number in range(place.sizes.rounds):
             seconds, memory = _once(url, place, number)
             rounds.add("seconds", seconds)

@@ -1,4 +1,4 @@
-"""The same two endpoints as FastAPI and SQLModel are usually written: `def` routes, a session and a commit each.
+"""The two endpoints as FastAPI and SQLModel are usually written: `def` routes, a session and a commit each.
 
 `PLAIN_DATABASE_URL` says where to; `PLAIN_JOURNAL=wal` sets SQLite to WAL and `synchronous=FULL`, without it SQLite is
 as it comes. `PLAIN_KEY` is the key of POST /orders. Both calls are durable before the answer.
