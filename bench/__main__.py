@@ -5,12 +5,16 @@ goes to 127.0.0.1 only, and all of it is bounded. Exit status 1: a goal was miss
 """
 
 import argparse
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import psycopg
 
 from bench import capture, chart, checking, export, history, orders, outage, replicas, report, start
 from bench.goal import Broken, NotRun, Result, Row
@@ -54,9 +58,14 @@ def done(job: Job, place: Place) -> list[Result]:
         results += job.measure(place)
     except NotRun as missing:
         return [Result(row, reason=str(missing)) for row in job.rows]
-    except Broken as broken:
-        return [Result(row, reason=str(broken), is_broken=True) for row in job.rows]
+    except (Broken, OSError, subprocess.SubprocessError, psycopg.Error) as broken:
+        return [Result(row, reason=_sentence(broken), is_broken=True) for row in job.rows]
     return results
+
+
+def _sentence(error: Exception) -> str:
+    """Return the first line of what went wrong."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def chosen(only: Sequence[str]) -> list[Job]:
@@ -90,6 +99,7 @@ def arguments(given: Sequence[str] | None = None) -> tuple[Sizes, list[Job], Pat
 def main() -> int:
     """Run the jobs, print a line for each row as it is known, and leave chart and JSON; return the exit status."""
     sizes, jobs, folder = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     install_missing()
     began, results = time.monotonic(), []
     print(report.heading(sizes), flush=True)
