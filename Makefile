@@ -19,7 +19,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 .PHONY: help install demo serve test soak lint bench bench-quick openapi lock clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
 
 install: $(RUNTIME) ## only prepare .venv
 
