@@ -73,7 +73,8 @@ def _exports(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
 
     for name in urls if place.sizes.warm_up else ():
         turn(name, counts=False)
-    alternating(2 * place.sizes.rounds, {name: partial(turn, name) for name in urls})  # a small export is a short one
+    rounds_of_exports = place.sizes.rounds * (1 if place.sizes.indicative else 2)  # each of them is short
+    alternating(rounds_of_exports, {name: partial(turn, name) for name in urls})
 
 
 def _calls(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:

@@ -26,7 +26,7 @@ class Sizes:
 FULL: Final = Sizes(
     indicative=False,
     rounds=5,
-    seconds=4,
+    seconds=3,
     warm_up=1,
     items=1_000_000,
     few_items=100_000,
