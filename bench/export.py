@@ -212,6 +212,7 @@ def main(what: str) -> None:
     """Do it and print what it took."""
     service = assemble()
     service.prepare()
+    service.hold.applies(service.database)  # a worker's first look goes through the whole journal; a later one does not
     if what == "whole":
         request_export(service.database)
     before = resident_mb()

@@ -62,16 +62,20 @@ def _filled(kind: Kind, place: Place, old: int) -> Iterator[str]:
 
 
 def _exports(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
-    """Export new orders from both databases in turn."""
+    """Export new orders from both databases in turn.
+
+    Each keeps its folder, as a worker does: the first export copies the history into the journal, and is not counted.
+    """
+    folders = {name: place.new_folder() for name in urls}
     first = {"short": place.sizes.few_old + 1, "long": place.sizes.old + 1}
 
     def turn(name: str, *, counts: bool = True) -> None:
         first[name] += fill.waiting(urls[name], NEW_ORDERS * fill.ITEMS_PER_ORDER, first[name])
-        seconds = export.run("whole", urls[name], place.new_folder())["seconds"]
+        seconds = export.run("whole", urls[name], folders[name])["seconds"]
         if counts:
             rounds.add(f"export {name}", seconds)
 
-    for name in urls if place.sizes.warm_up else ():
+    for name in urls:
         turn(name, counts=False)
     rounds_of_exports = place.sizes.rounds * (1 if place.sizes.indicative else 2)  # each of them is short
     alternating(rounds_of_exports, {name: partial(turn, name) for name in urls})
