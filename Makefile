@@ -16,10 +16,10 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench scale openapi lock clean
+.PHONY: help install demo serve test soak lint bench bench-quick scale openapi lock clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
 
 install: $(RUNTIME) ## only prepare .venv
 
@@ -42,9 +42,11 @@ lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy $(CHECKED)
 
-bench: $(DEV) ## measure
+bench: $(DEV) ## measure every goal of docs/performance.md beside its peers, some 15 minutes (ARGS="--only capture")
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-quick: $(DEV) ## the same, smaller and only indicative, in less than two minutes
+	@$(BIN)/python -m bench --quick $(ARGS)
 scale: $(DEV) ## write the figures of docs/scale.md anew (ARGS=--measure: from a new measurement)
 	@$(BIN)/python -m bench.scale $(ARGS)
 

@@ -62,7 +62,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     app.state.lookout = lookout
     app.state.rate_limit = RateLimit(service.settings.rate_limit) if service.settings.rate_limit else None
     app.state.keep = keeper.keep
-    app.state.intake = Intake(service.settings, service.database, recorder)
+    app.state.intake = Intake(service.settings, service.database, recorder.record)
     app.state.releases = Releases(service.database)
     app.state.keeper = keeper
     app.state.wake = service.bell.ring

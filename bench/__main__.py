@@ -1,77 +1,120 @@
-"""Measure landings, orders per second, and the time and memory of an export, on SQLite and PostgreSQL.
+"""Measure the service beside its peers, side by side in one run, and say which goals are met.
 
-Load goes to 127.0.0.1 only, and its amount is bounded by the arguments.
+Every row is taken in rounds in which each side has its turn; what is judged is the median of the rounds' ratios. Load
+goes to 127.0.0.1 only, and all of it is bounded. Exit status 1: a goal was missed, or could not be measured.
 """
 
 import argparse
-import json
-import statistics
+import signal
+import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from bench import capture, export, orders
-from tests.servers import Postgres
+import psycopg
+
+from bench import capture, chart, checking, export, history, orders, outage, replicas, report, start
+from bench.goal import Broken, NotRun, Result, Row
+from bench.place import Place
+from bench.programs import install_missing
+from bench.sizes import FULL, QUICK, Sizes
+
+HOME: Final = Path("var/bench")
 
 
-@contextmanager
-def databases() -> Iterator[dict[str, str]]:
-    """Give a fresh database of each kind."""
-    prefix = "conversion-capture-bench-"
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder, Postgres() as server, server.new_database() as url:
-        yield {"sqlite": f"sqlite:///{Path(folder) / 'bench.db'}", "postgresql": url}
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is measured in one go: some rows, from the same rounds."""
+
+    name: str
+    rows: tuple[Row, ...]
+    measure: Callable[[Place], Iterator[Result]]
+    is_extra: bool = False
+    """Whether it is measured only when it is named."""
 
 
-def landings(calls: int) -> dict[str, object]:
-    """Print and return how long `/capture` takes, whatever the database does."""
-    results: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder, Postgres() as server, server.new_database() as url:
-        for kind, measured in {
-            "sqlite": capture.sqlite(f"sqlite:///{Path(folder) / 'bench.db'}", calls),
-            "postgresql": capture.postgresql(server, url, calls),
-        }.items():
-            results[kind] = measured
-            for case, times in measured.items():
-                state, connections = case.split(", ")
-                print(
-                    f"GET /capture, {kind} {state}, {connections} connections: "
-                    f"median {times['median_ms']} ms, p99 {times['p99_ms']} ms"
-                )
+JOBS: Final = (
+    Job("capture", capture.ROWS, capture.measure),
+    Job("orders-postgresql", orders.POSTGRESQL_ROWS, orders.postgresql),
+    Job("orders-sqlite", orders.SQLITE_ROWS, orders.sqlite),
+    Job("export-postgresql", export.ROWS["postgresql"], export.postgresql),
+    Job("export-sqlite", export.ROWS["sqlite"], export.sqlite),
+    Job("history-postgresql", history.ROWS["postgresql"], history.postgresql),
+    Job("history-sqlite", history.ROWS["sqlite"], history.sqlite),
+    Job("check", checking.ROWS, checking.measure),
+    Job("start", start.ROWS, start.measure),
+    Job("replicas", replicas.ROWS, replicas.measure),
+    Job("outage", outage.ROWS, outage.measure, is_extra=True),
+)
+
+
+def done(job: Job, place: Place) -> list[Result]:
+    """Return a result for every row of a job, also when it could not be run or did not do its work."""
+    results: list[Result] = []
+    try:
+        results += job.measure(place)
+    except NotRun as missing:
+        return [Result(row, reason=str(missing)) for row in job.rows]
+    except (Broken, OSError, subprocess.SubprocessError, psycopg.Error) as broken:
+        return [Result(row, reason=_sentence(broken), is_broken=True) for row in job.rows]
     return results
 
 
-def main() -> None:
-    """Print one line per measurement, and all of them as JSON at the end."""
+def _sentence(error: Exception) -> str:
+    """Return the first line of what went wrong."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def chosen(only: Sequence[str]) -> list[Job]:
+    """Return the jobs whose names begin with one of these; without names all but the extra ones."""
+    if not only:
+        return [job for job in JOBS if not job.is_extra]
+    return [job for job in JOBS if any(job.name.startswith(one) for one in only)]
+
+
+def arguments(given: Sequence[str] | None = None) -> tuple[Sizes, list[Job], Path]:
+    """Return what is asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--posts", type=int, default=4_000, help="orders posted per round")
-    parser.add_argument("--connections", type=int, default=16, help="connections that post at once")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of posting")
-    parser.add_argument("--landings", type=int, default=1_000, help="landings in each state of the database")
-    parser.add_argument("--export-orders", type=int, default=100_000, help="orders of 3 items that are exported")
-    chosen = parser.parse_args()
-    results: dict[str, object] = {"landings": landings(chosen.landings)}
-    with databases() as urls:
-        for kind, url in urls.items():
-            rates = orders.rounds(url, chosen.posts, chosen.connections, chosen.rounds)
-            results[f"orders_per_second_{kind}"] = rates
-            spread = f"{min(rates):.0f} to {max(rates):.0f}"
-            print(
-                f"POST /orders, {kind}, {chosen.connections} connections: {statistics.median(rates):.0f}/s ({spread})"
-            )
-    with databases() as urls:
-        for kind, url in urls.items():
-            measured = export.measure(url, chosen.export_orders)
-            results[f"export_{kind}"] = measured
-            print(
-                f"export of {chosen.export_orders} orders ({3 * chosen.export_orders} items), {kind}: "
-                f"{measured['seconds']} s, peak {measured['peak_mb']} MB, grew by {measured['grew_by_mb']} MB, "
-                f"{measured['files']} files"
-            )
-    json.dump(results, sys.stdout, indent=2)
-    print()
+    parser.add_argument("--quick", action="store_true", help="a smaller version of all rows, only indicative")
+    parser.add_argument("--only", metavar="JOB[,JOB]", default="", help=f"of {', '.join(job.name for job in JOBS)}")
+    parser.add_argument("--rounds", type=int, help=f"paired rounds (default: {FULL.rounds}, quick {QUICK.rounds})")
+    parser.add_argument("--seconds", type=int, help="seconds of load for each side in each round")
+    parser.add_argument("--items", type=int, help=f"rows that are exported and checked (default: {FULL.items:,})")
+    parser.add_argument("--history", type=int, help=f"orders of the long history (default: {FULL.old:,})")
+    parser.add_argument("--folder", type=Path, default=HOME, help=f"where results go (default: {HOME})")
+    asked = parser.parse_args(given)
+    jobs = chosen([name for name in asked.only.split(",") if name])
+    if not jobs:
+        parser.error(f"--only: there is no job {asked.only}")
+    named = {"rounds": asked.rounds, "seconds": asked.seconds, "items": asked.items, "old": asked.history}
+    if any(value is not None and value < 1 for value in named.values()):
+        parser.error("rounds, seconds, items and history are at least 1")
+    sizes = replace(QUICK if asked.quick else FULL, **{name: value for name, value in named.items() if value})
+    return sizes, jobs, asked.folder
+
+
+def main() -> int:
+    """Run the jobs, print a line for each row as it is known, and leave chart and JSON; return the exit status."""
+    sizes, jobs, folder = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    install_missing()
+    began, results = time.monotonic(), []
+    print(report.heading(sizes), flush=True)
+    with Place(folder.resolve(), sizes) as place:
+        for job in jobs:
+            since = time.monotonic()
+            for result in done(job, place):
+                results.append(result)
+                print(report.line(result), flush=True)
+            print(f"  ({job.name}: {time.monotonic() - since:.0f} s)", flush=True)
+    (folder / "results.json").write_text(report.as_json(results, sizes), "utf-8")
+    (folder / "chart.svg").write_text(chart.draw(results), "utf-8")
+    print(report.closing(results, sizes, time.monotonic() - began, folder))
+    return report.exit_status(results, sizes)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

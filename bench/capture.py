@@ -1,94 +1,74 @@
-"""How long a landing waits for `/capture`, while the database is up, frozen, locked, or gone."""
+"""Landings: `GET /capture`, the click stored before the answer, beside a bare answer and two usual services.
 
-import http.client
-import sqlite3
-import statistics
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+Server and load are pinned to a processor each, the same for all: what is compared is what one processor serves.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from typing import Final
 
-from sqlalchemy.engine import make_url
+from bench import calls
+from bench.goal import Goal, NotRun, Result, Rounds, Row, alternating
+from bench.load import load
+from bench.machine import server_and_client
+from bench.peers.serve import fastify, peer
+from bench.place import Place, require_rows
+from bench.service import Server, serving
+from bench.sizes import CONNECTIONS
 
-from bench.service import serving, wait
-from tests.servers import Postgres
-
-VISITOR = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-WARM_UP = 200
-Times = dict[str, dict[str, float]]
-
-
-def sqlite(url: str, calls: int) -> Times:
-    """Return milliseconds by state of the database and number of connections."""
-    return _measure(url, calls, {"up": nullcontext, "locked": partial(_locked, make_url(url).database or "")})
-
-
-def postgresql(server: Postgres, url: str, calls: int) -> Times:
-    """Return the same for PostgreSQL, which is stopped and started for it."""
-    return _measure(url, calls, {"up": nullcontext, "frozen": server.frozen, "killed": partial(_killed, server)})
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold SQLite's write lock, as another process might."""
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    yield
-    holder.close()
+JOB: Final = "landing"
+BARE: Final = Row("capture-bare", JOB, "bare ASGI answer", Goal("≥", 0.6, 0.7), "/s")
+TAIL: Final = Row("capture-p99", "landing, p99", "bare ASGI answer", Goal("≤", 5), "ms")
+PLAIN: Final = Row("capture-plain", JOB, "FastAPI + SQLModel, SQLite WAL", Goal("≥", 30), "/s")
+FASTIFY: Final = Row("capture-fastify", JOB, "Fastify + better-sqlite3", Goal("≥", 6), "/s")
+ROWS: Final = (BARE, TAIL, PLAIN, FASTIFY)
 
 
-@contextmanager
-def _killed(server: Postgres) -> Iterator[None]:
-    server.kill()
-    yield
-    server.start()
+def measure(place: Place) -> Iterator[Result]:
+    """Yield the rows."""
+    rounds, missing = Rounds(), ""
+    with ExitStack() as end, place.service_database("sqlite") as url:
+        folder, cpu = place.new_folder(), server_and_client()[0]
+        servers = {
+            "ours": end.enter_context(serving(url, folder / "ours", cpu)),
+            "bare": end.enter_context(peer("bare", folder / "bare", cpu)),
+            "plain": end.enter_context(peer("plain", folder / "plain", cpu, {"PLAIN_JOURNAL": "wal"})),
+        }
+        tables = {"ours": (url, "click"), "plain": (_database(folder / "plain"), "plain_click")}
+        try:
+            servers["fastify"] = end.enter_context(fastify(folder / "fastify", place.home / "node", cpu))
+            tables["fastify"] = (_database(folder / "fastify"), "click")
+        except NotRun as reason:
+            missing = str(reason)
+        acknowledged = _load(place, servers, rounds)
+        for name, (database, table) in tables.items():
+            require_rows(database, table, acknowledged[name])
+    yield rounds.result(BARE, "ours", "bare")
+    yield rounds.result(TAIL, "ours p99", "bare p99")
+    yield rounds.result(PLAIN, "ours", "plain")
+    yield Result(FASTIFY, reason=missing) if missing else rounds.result(FASTIFY, "ours", "fastify")
 
 
-def _measure(url: str, calls: int, states: Mapping[str, Callable[[], AbstractContextManager[None]]]) -> Times:
-    measured = {}
-    with serving(url) as port:
-        _load(port, "warm", WARM_UP, 1)
-        for state, making in states.items():
-            for connections in (1, 16):
-                with making():
-                    measured[f"{state}, {connections}"] = _load(port, f"{state}-{connections}", calls, connections)
-                wait(port)
-                time.sleep(2)  # for what was spooled to be replayed, so that the next state begins as this one did
-    return measured
+def _database(folder: Path) -> str:
+    return f"sqlite:///{folder / 'peer.db'}"
 
 
-def _load(port: int, name: str, calls: int, connections: int) -> dict[str, float]:
-    """Land `calls` visitors; every one gets the cookie. Return median and 99th percentile in milliseconds."""
-    times: list[float] = []
-    numbers = iter(range(calls))
-    lock = threading.Lock()
+def _load(place: Place, servers: dict[str, Server], rounds: Rounds) -> dict[str, int]:
+    """Load the servers in turn, and return how many answers each gave."""
+    acknowledged = dict.fromkeys(servers, 0)
+    client = server_and_client()[1]
 
-    def land() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        while True:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            began = time.perf_counter()
-            connection.request("GET", f"/capture?im_ref={name}-{number}", headers={"User-Agent": VISITOR})
-            response = connection.getresponse()
-            response.read()
-            took = time.perf_counter() - began
-            if f"im_ref={name}-{number};" in (response.getheader("Set-Cookie") or ""):
-                with lock:
-                    times.append(took)
+    def turn(name: str, seconds: int, *, counts: bool = True) -> None:
+        server = servers[name]
+        seen = load(server.port, calls.landing(server.host), CONNECTIONS, seconds, client)
+        acknowledged[name] += seen.answers
+        if counts:
+            rounds.add(name, seen.rate)
+            rounds.add(f"{name} p99", seen.p99_ms)
 
-    threads = [threading.Thread(target=land) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if len(times) != calls:
-        raise RuntimeError(f"{calls - len(times)} landings got no cookie")
-    times.sort()
-    return {
-        "median_ms": round(statistics.median(times) * 1000, 1),
-        "p99_ms": round(times[int(calls * 0.99)] * 1000, 1),
-    }
+    for name in servers if place.sizes.warm_up else ():
+        turn(name, place.sizes.warm_up, counts=False)
+    alternating(place.sizes.rounds, {name: partial(turn, name, place.sizes.seconds) for name in servers})
+    return acknowledged

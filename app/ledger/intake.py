@@ -1,7 +1,7 @@
 """What a checkout backend sends: one order or many, answered when they are durable. Knows nothing of routing."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -15,11 +15,13 @@ from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions.order import Order
 from app.conversions.order_body import Rules, read_order
 from app.conversions.record import Outcome, Result, record
-from app.conversions.recorder import Recorder
 from app.database import Database
 from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
 from app.ledger import store
 from app.ledger.orders import show, show_new
+
+Record = Callable[[Order, datetime], Awaitable[Result]]
+"""Makes an order durable and says what became of it."""
 
 MOST_LINES: Final = 10_000
 GROUP: Final = 500
@@ -35,15 +37,15 @@ class Accepted:
 
 
 class Intake:
-    """Takes orders one by one, for a service with these settings."""
+    """Takes orders one by one, for a service with these settings; `record` is a Recorder's."""
 
-    def __init__(self, settings: Settings, database: Database, recorder: Recorder) -> None:
-        self._settings, self._database, self._recorder = settings, database, recorder
+    def __init__(self, settings: Settings, database: Database, record: Record) -> None:
+        self._settings, self._database, self._record = settings, database, record
         self._rules, self._limit = rules(settings), age_limit(settings)
 
     async def accept(self, body: bytes, now: datetime) -> Accepted:
         """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable."""
-        result = await self._recorder.record(read_order(body, self._rules, now), now)
+        result = await self._record(read_order(body, self._rules, now), now)
         order = result.order
         match result.outcome:
             case Outcome.NEW:
