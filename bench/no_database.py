@@ -1,7 +1,7 @@
 """`POST /orders` without a database: the service's own reading, rules and answer, and a writer that keeps nothing.
 
-What the route costs beyond the database is the ceiling of any way to write. Nothing of the service is patched: it is the
-service itself, whose intake hands its orders to somebody else.
+What the route costs beyond the database is the ceiling of any way to write. Nothing of the service is patched: it is
+the service itself, whose intake hands its orders to somebody else.
 """
 
 from datetime import datetime
