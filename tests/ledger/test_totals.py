@@ -218,12 +218,6 @@ def test_days_that_are_none_are_refused(client: TestClient, query: str) -> None:
     assert answer.json()["errors"][0]["pointer"].startswith("/query/")
 
 
-def test_the_longest_span_and_the_last_day_there_is(client: TestClient) -> None:
-    """400 days, and no day so late that it cannot be added to."""
-    for query in ("from=2026-01-01&to=2027-02-04", "from=9999-12-31&to=9999-12-31"):
-        assert client.get(f"/totals?{query}", headers=bearer(READ_KEY)).status_code == 200
-
-
 def test_adding_to_a_day_touches_no_index(postgres: Postgres, migrated_postgres: str) -> None:
     """PostgreSQL finds room for the new row beside the old one: the tables stay small, however seldom it vacuums."""
     with postgres.new_database(template=migrated_postgres) as url:
@@ -235,3 +229,9 @@ def test_adding_to_a_day_touches_no_index(postgres: Postgres, migrated_postgres:
         with psycopg.connect(url) as connection:
             counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname LIKE 'daily_%'"
             assert connection.execute(counts).fetchall() == [(199, 199), (199, 199)]
+
+
+def test_the_longest_span_and_the_last_day_there_is(client: TestClient) -> None:
+    """400 days, and no day so late that it cannot be added to."""
+    for query in ("from=2026-01-01&to=2027-02-04", "from=9999-12-31&to=9999-12-31"):
+        assert client.get(f"/totals?{query}", headers=bearer(READ_KEY)).status_code == 200
