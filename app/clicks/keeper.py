@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, TypeVar
 
-from app.clicks.replay import Replay
+from app.clicks.replay import FEW, Replay
 from app.clicks.spool import PIECE_BYTES, Spool, SpoolState
 from app.clicks.store import Note, note_to_json
 from app.errors import Failure
@@ -32,6 +32,7 @@ START_SECONDS: Final = 2.0
 CLOSE_SECONDS: Final = 5.0
 REST: Final = 0.5
 TIDY_SECONDS: Final = 5.0
+CALM_SECONDS: Final = 0.2
 FILE_SECONDS: Final = 1.0
 """So often some of a crowd is filed also while new clicks come without a pause."""
 QUIET_SECONDS: Final = 10.0
@@ -69,6 +70,7 @@ class Keeper:
         self._spool_idle = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: asyncio.TimerHandle | None = None
+        self._calm_at = self._filed_at = 0.0
         self._said: dict[str, tuple[float, int]] = {}
 
     @property
@@ -144,23 +146,23 @@ class Keeper:
     # The database's side ------------------------------------------------------------------------------------------
 
     async def _serve_database(self) -> None:
-        tidy_at = filed_at = self._loop.time()
+        tidy_at = self._loop.time()
         while True:
-            is_due = self._replay.has_crowd and (not self._pending or self._loop.time() >= filed_at + FILE_SECONDS)
+            now, must_file = self._loop.time(), self._replay.has_crowd
             if not self._is_direct:
                 await self._catch_up()
                 tidy_at = self._loop.time()
-            elif is_due:
-                await self._done("filing", self._replay.file)
-                filed_at = self._loop.time()
-            elif self._pending:
+            elif self._pending and not (must_file and now >= self._filed_at + FILE_SECONDS):
                 await self._store()
-            elif tidy_at <= self._loop.time():
+            elif must_file and (now >= self._calm_at or self._pending):
+                await self._done("filing", self._replay.file)
+                self._filed_at = self._loop.time()
+            elif tidy_at <= now:
                 more = await self._done("tidying", self._replay.tidy)
                 tidy_at = self._loop.time() + (0 if more else TIDY_SECONDS)
             else:
                 self._called.clear()
-                await _within(self._called, tidy_at - self._loop.time())
+                await _within(self._called, (min(tidy_at, self._calm_at) if must_file else tidy_at) - now)
 
     async def _store(self) -> None:
         """Store what is pending. A note that the spool took meanwhile is stored twice, which changes nothing."""
@@ -171,8 +173,16 @@ class Keeper:
         if self._is_direct:
             del self._pending[: len(group)]
         count_notes("stored", len(group) - refused)
+        if len(group) > FEW:
+            self._crowd_came(self._loop.time())
         for one in group:
             _settle(one)
+
+    def _crowd_came(self, now: float) -> None:
+        """File what came when it is calm again: it costs the disk more than appending does."""
+        if self._calm_at < now:  # it begins
+            self._filed_at = now
+        self._calm_at = now + CALM_SECONDS
 
     async def _catch_up(self) -> None:
         """Replay the spool until the database can take new notes behind it."""
