@@ -47,6 +47,7 @@ bench: $(DEV) ## measure every goal of docs/performance.md beside its peers, som
 
 bench-quick: $(DEV) ## the same, smaller and only indicative, in less than two minutes
 	@$(BIN)/python -m bench --quick $(ARGS)
+
 scale: $(DEV) ## write the figures of docs/scale.md anew (ARGS=--measure: from a new measurement)
 	@$(BIN)/python -m bench.scale $(ARGS)
 

@@ -219,7 +219,7 @@ class Ledger(RuleBasedStateMachine):
         recorder = Recorder(self.database)
         recorder.start()
         try:
-            answer = await intake.Intake(self.at_checkout, self.database, recorder).accept(sent, self.clock.now)
+            answer = await intake.Intake(self.at_checkout, self.database, recorder.record).accept(sent, self.clock.now)
             return int(answer.status)
         finally:
             await recorder.close()
