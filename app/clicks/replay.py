@@ -18,6 +18,7 @@ from app.clicks.store import (
     claim_segment,
     file_some,
     forget_segment,
+    is_unfiled,
     note_from_json,
     reach_in_segment,
     write,
@@ -50,8 +51,8 @@ class Replay:
         self._append = retried(self._appended)
         self._file = retried(self._filed)
         self._replay = retried(self._replayed)
-        self.has_crowd = True
-        """Whether clicks may wait to be filed."""
+        self.has_crowd = False
+        """Whether clicks wait to be filed, as far as is known."""
 
     def store(self, notes: Sequence[Note]) -> int:
         """Write the notes in one transaction and return how many of them the database refused for their content."""
@@ -73,7 +74,9 @@ class Replay:
     def begin(self) -> bool:
         """See whether the database can be used, and replay a first piece."""
         self._check()
-        return self.piece()
+        more = self.piece()
+        self._look_for_a_crowd()
+        return more
 
     def piece(self) -> bool:
         """Replay some lines of the oldest segment that has any; say whether there was one that can be read."""
@@ -92,7 +95,7 @@ class Replay:
         """Replay what other processes left and remove what is replayed; say whether there may be more to do."""
         if self.piece():
             return True
-        self.has_crowd = True  # another process may have ended before it had filed its own
+        self._look_for_a_crowd()
         try:
             self._remove_finished(with_current=True)
         except OSError as exc:
@@ -111,6 +114,11 @@ class Replay:
     def _filed(self) -> bool:
         with self.database.transaction() as session:
             return file_some(session, FILED_AT_ONCE)
+
+    def _look_for_a_crowd(self) -> None:
+        """See whether another process ended before it had filed its own."""
+        with self.database.snapshot() as session:
+            self.has_crowd = self.has_crowd or is_unfiled(session)
 
     def _replayed(self, segment: Segment, write: Write) -> int:
         with self.database.transaction() as session:

@@ -152,6 +152,11 @@ def _stored_time(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
+def is_unfiled(session: Session) -> bool:
+    """Say whether there are clicks that are not filed yet."""
+    return session.connection().execute(select(NEW_CLICK.c.id).limit(1)).first() is not None
+
+
 def file_some(session: Session, number: int) -> bool:
     """File the oldest clicks that are not filed yet, so many at most; say whether there were any.
 
