@@ -92,8 +92,8 @@ def conflict(order: Order) -> Conflict:
 def accept_many(database: Database, settings: Settings, body: bytes, now: datetime) -> bytes:
     """Record NDJSON, one order a line, and return NDJSON, one answer a line, in the same order.
 
-    A bad line stops no other. Lines answered 503 are not recorded and may be sent again, as may all others. Raises
-    TooLarge above 10,000 lines, and Unavailable if the database is away from the beginning.
+    A bad line stops no other. Lines answered 503 may be sent again, as may all others, recorded or not. Raises TooLarge
+    above 10,000 lines, and Unavailable if the database is away from the beginning.
     """
     lines = body.removesuffix(b"\n").split(b"\n") if body else []
     if len(lines) > MOST_LINES:

@@ -156,6 +156,6 @@ def test_without_the_unique_key_there_would_be_many(client: TestClient, database
         for statement in WITHOUT_KEY[database.engine.dialect.name]:
             connection.exec_driver_sql(statement)
     order = body("unguarded")
-    answers = at_once([lambda: post(client, order)] * 4)
+    answers = [post(client, order), *at_once([lambda: post(client, order)] * 3)]  # one group could not show it
     assert Counter(answer.status_code for answer in answers) != {201: 1, 200: 3}
     assert rows(database, "unguarded") != ONCE
