@@ -34,7 +34,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset({"main", "watcher", "worker", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "facts"})
+STORES = frozenset({"store", "spool", "snippet_store", "journal_store", "lines_store", "facts"})
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "build", "deliver"),
