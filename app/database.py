@@ -171,8 +171,13 @@ def numbers(session: Session, **columns: Sequence[int]) -> FromClause:
         rows = func.json_each(orjson.dumps(list(zip(*columns.values(), strict=True))).decode()).table_valued("value")
         cells = (func.json_extract(rows.c.value, f"$[{n}]").label(name) for n, name in enumerate(columns))
         return select(*cells).subquery("numbers")
-    arrays = (literal(list(values), ARRAY(BigInteger)) for values in columns.values())
+    arrays = (cast(literal(_array(values), Text), ARRAY(BigInteger)) for values in columns.values())
     return func.unnest(*arrays).table_valued(*columns, name="numbers").render_derived()
+
+
+def _array(values: Sequence[int]) -> str:
+    """Return whole numbers as PostgreSQL writes an array; its driver takes a hundred times as long for it."""
+    return f"{{{orjson.dumps(values).decode()[1:-1]}}}"
 
 
 def json_member(session: Session, document: ColumnElement[Any], name: str) -> ColumnElement[Any]:

@@ -8,11 +8,12 @@ state in between to repair.
 import io
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Final
 
 from sqlmodel import Session
@@ -37,7 +38,6 @@ from app.check.check import Check
 from app.check.findings import Finding
 from app.config import Settings
 from app.conversions import store as conversions
-from app.conversions.order import Order
 from app.conversions.store import Recorded
 from app.database import Database, database_now, only_by_keys, retried
 from app.errors import Failure, LeaseLost, Unavailable
@@ -87,11 +87,14 @@ class Plan:
         """Return how many revisions are left out in `state`."""
         return sum(one.state == state for one in self.omissions)
 
-    def add(self, revision_id: int, lines: int) -> None:
-        """Let a revision go with this file."""
-        self.orders.append(revision_id)
-        self.sizes.append(lines)
-        self.rows += lines
+    def add(self, revision_ids: Sequence[int], sizes: Sequence[int], omitted: Mapping[int, Omission]) -> None:
+        """Let revisions go with this file, those that are omitted aside."""
+        goes = [revision_id not in omitted for revision_id in revision_ids]
+        self.orders += compress(revision_ids, goes)
+        self.sizes += compress(sizes, goes)
+        self.omissions += [omitted[revision_id] for revision_id in revision_ids if revision_id in omitted]
+        self.rows = sum(self.sizes)
+        self.last = revision_ids[-1]
 
     def hold(self, omissions: Sequence[Omission]) -> None:
         """Let revisions stay back after all."""
@@ -196,61 +199,54 @@ def _planned(database: Database, settings: Settings, key: str, after: int, upto:
 
 def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan:
     """Fill a plan with what comes next, as far as it goes into one file."""
-    for revision_id, lines, omission in _read(session, settings, plan, upto):
-        if omission:
-            plan.omissions.append(omission)
-        elif plan.rows + lines > settings.max_rows:
-            break
-        else:
-            plan.add(revision_id, lines)
-        plan.last = revision_id
-        if len(plan.omissions) >= MOST_OMISSIONS:
-            break
-    return plan
+    while True:
+        chunk = store.waiting(
+            session,
+            plan.event_type,
+            after=plan.last,
+            upto=upto,
+            limit=READ_CHUNK,
+            oldest=plan.now - timedelta(days=age_limit(settings).days),
+            most_lines=settings.max_rows,
+        )
+        sizes, omitted = _judged(session, settings, plan, chunk)
+        fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
+        if fitting:
+            plan.add(chunk.revision_ids[:fitting], sizes[:fitting], omitted)
+        if fitting < READ_CHUNK or len(plan.omissions) >= MOST_OMISSIONS:
+            return plan
 
 
-def _read(session: Session, settings: Settings, plan: Plan, upto: int) -> Iterator[tuple[int, int, Omission | None]]:
-    """Yield what waits after a plan's last revision, with its lines and the reason if it does not go.
+def _judged(
+    session: Session, settings: Settings, plan: Plan, chunk: Waiting
+) -> tuple[Sequence[int], dict[int, Omission]]:
+    """Return how many lines each revision needs, and those that do not go, which need none.
 
-    In the order of recording; of the orders, only those are loaded that may have a reason to stay.
+    Of the orders, only those are loaded that may have a reason to stay.
     """
-    after, key, limit = plan.last, plan.event_type, age_limit(settings)
-    oldest = plan.now - timedelta(days=limit.days)
-    configured = settings.event_type(key) is not None
-    while chunk := store.waiting(session, key, after=after, upto=upto, limit=READ_CHUNK, oldest=oldest):
-        usual = {one.revision_id: one.lines for one in chunk if configured and _is_usual(one, settings.max_rows)}
-        unusual = [one.revision_id for one in chunk if one.revision_id not in usual]
-        loaded = {one.revision_id: one.order for one in conversions.load(session, unusual)}
-        for revision_id, hold_reason, *_ in chunk:
-            if lines := usual.get(revision_id):
-                yield revision_id, lines, None
-            else:
-                order = loaded[revision_id]
-                yield (
-                    revision_id,
-                    len(order.items),
-                    _omission(
-                        revision_id, hold_reason, order, settings.max_rows, limit, plan.now, configured=configured
-                    ),
-                )
-        after = chunk[-1].revision_id
-
-
-def _is_usual(waiting: Waiting, max_rows: int) -> bool:
-    """Say whether a revision certainly goes, by what its row tells."""
-    return (
-        waiting.is_recent
-        and waiting.hold_reason is None
-        and waiting.lines is not None
-        and waiting.lines <= max_rows
-        and waiting.currency in DECIMALS
-    )
+    configured, limit = settings.event_type(plan.event_type) is not None, age_limit(settings)
+    doubtful = {
+        revision_id: hold_reason
+        for revision_id, currency, hold_reason, is_usual in zip(
+            chunk.revision_ids, chunk.currencies, chunk.hold_reasons, chunk.are_usual, strict=True
+        )
+        if not (is_usual and currency in DECIMALS and configured)
+    }
+    sizes: dict[int, int] = {}
+    omitted: dict[int, Omission] = {}
+    for one in conversions.load(session, list(doubtful)):
+        reason = doubtful[one.revision_id]
+        omission = _omission(one, reason, settings.max_rows, limit, plan.now, configured=configured)
+        if omission:
+            omitted[one.revision_id] = omission
+        sizes[one.revision_id] = 0 if omission else len(one.order.items)
+    lines = zip(chunk.revision_ids, chunk.lines, strict=True)
+    return [sizes.get(revision_id, number or 0) for revision_id, number in lines], omitted
 
 
 def _omission(
-    revision: int,
+    recorded: Recorded,
     hold_reason: str | None,
-    order: Order,
     max_rows: int,
     limit: AgeLimit,
     now: datetime,
@@ -258,6 +254,7 @@ def _omission(
     configured: bool = True,
 ) -> Omission | None:
     """Say why a revision does not go, or None if it goes."""
+    order, revision = recorded.order, recorded.revision_id
     if hold_reason:
         return Omission(revision, "held", hold_reason, "It has no click id, promo code or media id.")
     if not configured:
@@ -320,7 +317,7 @@ def _is_plain(file: BatchFile) -> bool:
 def _render_acceptable(plan: Plan, loaded: list[Recorded], event_type: EventType, settings: Settings) -> None:
     """Render a plan's file from its orders, less those that cannot be rendered or that impact.com would refuse."""
     limit = age_limit(settings)
-    judged = (_omission(one.revision_id, None, one.order, settings.max_rows, limit, plan.now) for one in loaded)
+    judged = (_omission(one, None, settings.max_rows, limit, plan.now) for one in loaded)
     held = [omission for omission in judged if omission]
     while True:
         plan.hold(held)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Row,
     Select,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -147,16 +148,17 @@ class Claim:
 
 
 class Waiting(NamedTuple):
-    """A revision that waits, as files are planned by it; an older version recorded no `lines` and no `currency`.
+    """Revisions that wait, column by column, as files are planned by them.
 
-    `hold_reason` is set if it is not to leave. `is_recent` says that no order of its age can be too old.
+    An older version recorded no `lines` and no `currencies`. `hold_reasons` are there for those that are not to leave.
+    `are_usual` says of which these columns show nothing that could keep them back, the currency aside.
     """
 
-    revision_id: int
-    hold_reason: str | None
-    lines: int | None
-    currency: str | None
-    is_recent: bool
+    revision_ids: Sequence[int] = ()
+    lines: Sequence[int | None] = ()
+    currencies: Sequence[str | None] = ()
+    hold_reasons: Sequence[str | None] = ()
+    are_usual: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,19 +225,24 @@ def newest_waiting(session: Session) -> int:
     return int(session.connection().execute(newest).scalar_one())
 
 
-def waiting(session: Session, event_type: str, *, after: int, upto: int, limit: int, oldest: datetime) -> list[Waiting]:
+def waiting(
+    session: Session, event_type: str, *, after: int, upto: int, limit: int, oldest: datetime, most_lines: int
+) -> Waiting:
     """Return what waits, in the order of recording, from an index that holds nothing else.
 
-    What happened at `oldest` or later is recent.
+    Usual is what is not held, happened at `oldest` or later, and has not too many lines.
     """
-    recent = UNSENT.c.event_at.is_not(None) & (UNSENT.c.event_at >= oldest)
+    usual = UNSENT.c.hold_reason.is_(None) & (UNSENT.c.event_at >= oldest) & (UNSENT.c.lines <= most_lines)
     statement = (
-        select(UNSENT.c.revision_id, UNSENT.c.hold_reason, UNSENT.c.lines, UNSENT.c.currency, recent)
+        select(
+            *(UNSENT.c.revision_id, UNSENT.c.lines, UNSENT.c.currency, UNSENT.c.hold_reason),
+            func.coalesce(usual, false()),
+        )
         .where(UNSENT.c.event_type == event_type, UNSENT.c.revision_id > after, UNSENT.c.revision_id <= upto)
         .order_by(UNSENT.c.revision_id)
         .limit(limit)
     )
-    return [Waiting(*row) for row in session.connection().execute(statement)]
+    return Waiting(*zip(*session.connection().execute(statement).all(), strict=True))
 
 
 def take(session: Session, revision_ids: Sequence[int]) -> int:
