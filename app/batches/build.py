@@ -5,7 +5,6 @@ crash before that commit leaves nothing behind, one after it leaves a batch that
 state in between to repair.
 """
 
-import io
 import logging
 import secrets
 from bisect import bisect_right
@@ -34,8 +33,7 @@ from app.batches.batch import (
 )
 from app.batches.lines_store import read_lines
 from app.batches.store import Claim, Omission, Waiting
-from app.check.check import Check
-from app.check.findings import Finding
+from app.check.check import faults_of
 from app.config import Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
@@ -300,7 +298,7 @@ def _accept(database: Database, settings: Settings, plan: Plan) -> None:
     event_type = settings.event_type(plan.event_type)
     if plan.file is None or event_type is None:
         return
-    faults = _faults(plan.file, plan.now)
+    faults = faults_of(plan.name, plan.file.content, now=plan.now)
     logger.debug("batch.checked", extra={"file": plan.name, "refused": len(faults)})
     if faults or not _is_plain(plan.file):
         with database.snapshot() as session:
@@ -333,19 +331,13 @@ def _refused(file: BatchFile, orders: Sequence[Recorded], now: datetime) -> list
     """Return the orders that the checker refuses. Raises Failure when a fault belongs to no order."""
     by_order_id = {one.order.order_id: one.revision_id for one in orders}
     refused: dict[int, Omission] = {}
-    for fault in _faults(file, now):
+    for fault in faults_of(file.name, file.content, now=now):
         revision = by_order_id.get(fault.order_id or "")
         if revision is None:
             raise Failure(f"The file {file.name} would be refused: {fault.code}, {fault.detail}")
         detail = f"{fault.code}: {fault.detail}"
         refused.setdefault(revision, Omission(revision, "held", "cannot_be_rendered", detail, again=True))
     return list(refused.values())
-
-
-def _faults(file: BatchFile, now: datetime) -> list[Finding]:
-    """Return what impact.com would refuse."""
-    findings = Check(file.name, io.BytesIO(file.content), now=now).findings()
-    return [finding for finding in findings if finding.severity == "fault"]
 
 
 # Committing -----------------------------------------------------------------------------------------------------

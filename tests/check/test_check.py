@@ -27,6 +27,7 @@ from app.check.findings import (
     event_date_rule,
     event_dates_at_once,
 )
+from app.check.glance import looks_right
 from app.check.records import MAX_LINE, Block
 from app.check.rows import Rows
 from app.check.runs import Runs
@@ -41,9 +42,12 @@ GOLDEN = Path(__file__).parents[1] / "data" / "item-level.csv"
 
 
 def check(content: bytes, name: str = "orders.csv", now: datetime = NOW) -> tuple[Check, list[Finding]]:
-    """Check `content`, and return the counts and what was found."""
+    """Check `content`, and return the counts and what was found; a file that looks right at a glance has nothing."""
     checked = Check(name, io.BytesIO(content), now=now)
-    return checked, list(checked.findings())
+    findings = list(checked.findings())
+    in_it = [finding for finding in findings if finding.code not in {"RECORDS_ZERO", "CHECK_FILE_NAME"}]
+    assert not (in_it and looks_right(content, now=now))
+    return checked, findings
 
 
 def found(content: bytes | str, name: str = "orders.csv", now: datetime = NOW) -> set[tuple[str, int, str]]:
