@@ -46,8 +46,8 @@ from app.impact.limits import MAX_AGE_DAYS_WITH_MEDIA_ID
 logger = logging.getLogger(__name__)
 
 READ_CHUNK: Final = 1_000
-AHEAD: Final = 2
-"""Files that are rendered while one is checked and committed."""
+AHEAD: Final = 1
+"""Files that are rendered while one is checked and committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
 MOST_REPLANS: Final = 20
 

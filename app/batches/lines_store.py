@@ -135,17 +135,23 @@ def _decimals(currency: ColumnElement[str]) -> ColumnElement[int]:
 
 def _amount(decimals: ColumnElement[int]) -> Cell:
     """Return the item's amount with exactly so many decimals."""
-    return case(*((decimals == number, _decimal(number)) for number in (_USUAL, *_OTHERS)), else_="")
+    minor = ITEM.c.amount
+    numbers = {number: _decimal(minor, number) for number in (_USUAL, *_OTHERS)}
+    below_zero = {number: literal("-").concat(_decimal(-minor, number)) for number in numbers}
+    return case(
+        *(((decimals == number) & (minor >= 0), cell) for number, cell in numbers.items()),
+        *((decimals == number, cell) for number, cell in below_zero.items()),
+        else_="",
+    )
 
 
-def _decimal(decimals: int) -> Cell:
-    """Write minor units by whole numbers alone, as `format_amount` does."""
+def _decimal(minor_units: ColumnElement[int], decimals: int) -> Cell:
+    """Write minor units of 0 or more by whole numbers alone, as `format_amount` does."""
     if not decimals:
-        return cast(ITEM.c.amount, Text)
-    unit, units = literal(10**decimals), func.abs(ITEM.c.amount)
-    sign = case((ITEM.c.amount < 0, "-"), else_="")
-    fraction = func.substr(cast(units % unit + unit, Text), 2)
-    return sign.concat(cast(units // unit, Text)).concat(".").concat(fraction)
+        return cast(minor_units, Text)
+    unit = literal(10**decimals)
+    fraction = func.substr(cast(minor_units % unit + unit, Text), 2)
+    return cast(minor_units // unit, Text).concat(".").concat(fraction)
 
 
 _USUAL: Final = 2

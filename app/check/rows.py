@@ -106,7 +106,7 @@ class Rows:
         orders = list(zip(*[columns[position] for position in self._order_positions], strict=True))
         begins = list(map(ne, orders, chain([self._previous], orders)))
         new = list(compress(orders, begins))
-        keys = dict(zip(map(self._key_of, new), compress(block.lines, begins), strict=True))
+        keys = dict(zip(self._keys_of(new), compress(block.lines, begins), strict=True))
         if len(keys) < len(new) or "" in keys or self._key in keys:
             return False
         if not (self._are_right_orders(new) and self._are_right_items(columns, records)):
@@ -193,6 +193,13 @@ class Rows:
     def _key_of(self, order: tuple[str, ...]) -> OrderKey:
         order_id = "" if self._order_id is None else order[self._order_id]
         return f"{'' if self._tracker is None else order[self._tracker]},{order_id}" if order_id else ""
+
+    def _keys_of(self, orders: Sequence[tuple[str, ...]]) -> list[OrderKey]:
+        """Return the same for many orders."""
+        if self._tracker is None:
+            return list(map(self._key_of, orders))
+        tracker_and_id = itemgetter(self._tracker, self._order_id)
+        return [f"{tracker},{order_id}" if order_id else "" for tracker, order_id in map(tracker_and_id, orders)]
 
     def _compare(self, line: int, order: tuple[str, ...]) -> None:
         for name, first, here in zip(self._names, self._first, order, strict=True):

@@ -307,6 +307,20 @@ def test_an_order_that_begins_again_is_found_however_far_away(orders: int) -> No
     assert (checked.rows, checked.orders) == (orders + 2, orders)
 
 
+@pytest.mark.parametrize("step", [1, -1, 7_919, 60_001])
+def test_orders_that_begin_again_are_found_in_whatever_order_they_come(step: int) -> None:
+    """Numbered upwards, downwards, or as chance has it; parts whose numbers lie apart need not be looked through."""
+    count = 99_991  # a prime, so that every step comes by every number
+    keys = [f"4321,{100_000 + number * step % count}" for number in range(count)]
+    again = [keys[0], keys[25_000], keys[-1]]
+    with closing(Runs()) as runs:
+        told = [runs.begin(key, line) for line, key in enumerate([*keys, *again], 2)]
+        late = {finding.line: finding.order_id for finding in runs.late()}
+        found_at_once = {finding.line: finding.order_id for finding in told if finding}
+        assert late | found_at_once == {count + 2 + n: key.partition(",")[2] for n, key in enumerate(again)}
+        assert runs.orders == count
+
+
 def test_an_order_that_differs_is_found_where_its_first_line_has_left_memory() -> None:
     """What was put away a moment ago is still the order that is being read."""
     first = 20_224  # the last row of the block that fills the memory
