@@ -16,9 +16,31 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
+import orjson
 import psycopg
 from fastapi import Depends, Request
-from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, Select, Table, create_engine, event, text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Engine,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    Text,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, StatementError
@@ -178,6 +200,53 @@ def database_now(session: Session) -> datetime:
         return datetime.now(UTC)
     clock: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return clock.astimezone(UTC)
+
+
+def only_by_keys(session: Session) -> None:
+    """Let this transaction find rows by keys alone, whatever the statistics say, so that history costs it nothing.
+
+    PostgreSQL would else read a table from end to end where it thinks that most of it is wanted. SQLite does so only
+    where there is no key.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        connection.execute(_ONLY_BY_KEYS)
+
+
+def numbers(session: Session, **columns: Sequence[int]) -> FromClause:
+    """Return a table of whole numbers that are sent with the statement, column by column."""
+    if session.connection().dialect.name == "sqlite":
+        rows = func.json_each(orjson.dumps(list(zip(*columns.values(), strict=True))).decode()).table_valued("value")
+        cells = (func.json_extract(rows.c.value, f"$[{n}]").label(name) for n, name in enumerate(columns))
+        return select(*cells).subquery("numbers")
+    arrays = (cast(literal(_array(values), Text), ARRAY(BigInteger)) for values in columns.values())
+    return func.unnest(*arrays).table_valued(*columns, name="numbers").render_derived()
+
+
+def _array(values: Sequence[int]) -> str:
+    """Return whole numbers as PostgreSQL writes an array; its driver takes a hundred times as long for it."""
+    return f"{{{orjson.dumps(values).decode()[1:-1]}}}"
+
+
+def json_member(session: Session, document: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+    """Return the text under a name of a JSON object that is kept as text, NULL if there is none."""
+    if session.connection().dialect.name == "sqlite":
+        return func.json_extract(document, f'$."{name}"', type_=Text)
+    return func.json_extract_path_text(cast(document, JSON), name, type_=Text)
+
+
+_ONLY_BY_KEYS: Final = select(
+    *(
+        func.set_config(name, value, literal_column("true"))
+        for name, value in (
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_seqscan", "off"),
+            ("max_parallel_workers_per_gather", "0"),
+            ("jit", "off"),
+        )
+    )
+)
 
 
 def insert_new(session: Session, table: Table) -> Any:

@@ -34,7 +34,11 @@ SHARED = frozenset(
 SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"})
 """Modules that put the rooms together; no room may import them."""
 
-STORES = frozenset({"store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "facts"})
+STORES = frozenset(
+    {
+        *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
+    }
+)
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),

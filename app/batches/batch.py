@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import accumulate
 from typing import Final
 
 from app.conversions.order import Attribution, Item, Order
@@ -68,6 +69,14 @@ def file_name(kind: BatchKind, event_type: str, batch_id: str, day: date) -> str
     return f"{day.isoformat()}_{TITLES[kind]}_{event_type}_{batch_id}.csv"
 
 
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """Which ids beside the click id some order of a file is credited by, so that they must be columns of it."""
+
+    promo_code: bool = False
+    media_id: bool = False
+
+
 def is_too_old(order: Order, limit: AgeLimit, now: datetime) -> bool:
     """Say whether impact.com would not process the order any more."""
     return now - order.event_date > limit.of(order)
@@ -88,15 +97,12 @@ def render(name: str, orders: Sequence[Order], event_type: EventType, limit: Age
     """
     by_promo_code = {order.key for order in orders if order.attribution is Attribution.PROMO_CODE}
     by_media_id = {order.key for order in orders if needs_media_id(order, limit, now)}
-    added = _added_columns(event_type.columns, promo_code=bool(by_promo_code), media_id=bool(by_media_id))
+    credited = Credits(promo_code=bool(by_promo_code), media_id=bool(by_media_id))
+    added = added_columns(event_type.columns, credited)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow((*MINIMUM_COLUMNS, *event_type.columns, *added))
-    first_lines, line = [], HEADER_LINES + 1
     value_of = [_value_of(column) for column in event_type.columns]
     for order in orders:
-        first_lines.append(line)
-        line += len(order.items)
         before = _order_cells(order, event_type)
         credit = {
             "PromoCode": order.promo_code if order.key in by_promo_code else None,
@@ -107,14 +113,21 @@ def render(name: str, orders: Sequence[Order], event_type: EventType, limit: Age
             (*before, *_item_cells(item, order.currency), *(value(order, item) or "" for value in value_of), *after)
             for item in order.items
         )
-    return BatchFile(name, out.getvalue().encode("utf-8"), line - HEADER_LINES - 1, tuple(first_lines))
+    return assemble(name, event_type, credited, out.getvalue(), [len(order.items) for order in orders])
 
 
-def _added_columns(configured: Iterable[str], *, promo_code: bool, media_id: bool) -> list[str]:
+def assemble(name: str, event_type: EventType, credited: Credits, lines: str, sizes: Sequence[int]) -> BatchFile:
+    """Return the file that has these lines; `sizes` holds the number of lines of each order."""
+    header = ",".join((*MINIMUM_COLUMNS, *event_type.columns, *added_columns(event_type.columns, credited)))
+    *first_lines, end = accumulate(sizes, initial=HEADER_LINES + 1)
+    return BatchFile(name, f"{header}\r\n{lines}".encode(), end - HEADER_LINES - 1, tuple(first_lines))
+
+
+def added_columns(configured: Iterable[str], credited: Credits) -> list[str]:
     """Return the credit columns that the orders need and the event type does not have already."""
     has = set(configured)
-    added = ["PromoCode"] if promo_code and not has & {"PromoCode", "OrderPromoCode"} else []
-    return added + (["MediaId"] if media_id and not has & {"MediaId", "MediaPartnerId"} else [])
+    added = ["PromoCode"] if credited.promo_code and not has & {"PromoCode", "OrderPromoCode"} else []
+    return added + (["MediaId"] if credited.media_id and not has & {"MediaId", "MediaPartnerId"} else [])
 
 
 def _order_cells(order: Order, event_type: EventType) -> tuple[str, ...]:

@@ -5,24 +5,39 @@ crash before that commit leaves nothing behind, one after it leaves a batch that
 state in between to repair.
 """
 
-import io
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import accumulate, compress
 from typing import Final
 
 from sqlmodel import Session
 
 from app.batches import store
-from app.batches.batch import AgeLimit, BatchFile, BatchKind, file_name, is_too_old, render
+from app.batches.ahead import ahead
+from app.batches.batch import (
+    HEADER_LINES,
+    AgeLimit,
+    BatchFile,
+    BatchKind,
+    Credits,
+    added_columns,
+    assemble,
+    file_name,
+    is_too_old,
+    render,
+)
+from app.batches.lines_store import read_lines
 from app.batches.store import Claim, Omission, Waiting
-from app.check.check import Check
+from app.check.check import faults_of
 from app.config import Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
-from app.database import Database, database_now, retried
+from app.database import Database, database_now, only_by_keys, retried
 from app.errors import Failure, LeaseLost, Unavailable
 from app.event_type import EventType
 from app.impact.currency import DECIMALS
@@ -30,7 +45,9 @@ from app.impact.limits import MAX_AGE_DAYS_WITH_MEDIA_ID
 
 logger = logging.getLogger(__name__)
 
-READ_CHUNK: Final = 250
+READ_CHUNK: Final = 1_000
+AHEAD: Final = 1
+"""Files that are rendered while one is checked and committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
 MOST_REPLANS: Final = 20
 
@@ -39,24 +56,51 @@ Clock = Callable[[], datetime]
 
 @dataclass(slots=True)
 class Plan:
-    """The next file of an event type, and what is left out on the way to it. `last` is the last revision looked at."""
+    """The next file of an event type, and what is left out on the way to it. `last` is the last revision looked at.
+
+    `orders` are the revisions that go, and `sizes` their numbers of lines.
+    """
 
     event_type: str
-    orders: list[Recorded] = field(default_factory=list)
+    now: datetime
+    orders: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
     rows: int = 0
     last: int = 0
-    batch_id: str = ""
+    batch_id: str = field(default_factory=lambda: secrets.token_hex(8))
     file: BatchFile | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return file_name(BatchKind.CONVERSIONS, self.event_type, self.batch_id, self.now.date())
 
     @property
     def taken(self) -> list[int]:
         """The revisions whose wait is over."""
-        return [one.revision_id for one in self.orders] + [one.revision_id for one in self.omissions if not one.again]
+        return self.orders + [one.revision_id for one in self.omissions if not one.again]
 
     def count(self, state: str) -> int:
         """Return how many revisions are left out in `state`."""
         return sum(one.state == state for one in self.omissions)
+
+    def add(self, revision_ids: Sequence[int], sizes: Sequence[int], omitted: Mapping[int, Omission]) -> None:
+        """Let revisions go with this file, those that are omitted aside."""
+        goes = [revision_id not in omitted for revision_id in revision_ids]
+        self.orders += compress(revision_ids, goes)
+        self.sizes += compress(sizes, goes)
+        self.omissions += [omitted[revision_id] for revision_id in revision_ids if revision_id in omitted]
+        self.rows = sum(self.sizes)
+        self.last = revision_ids[-1]
+
+    def hold(self, omissions: Sequence[Omission]) -> None:
+        """Let revisions stay back after all."""
+        self.omissions += omissions
+        held = {one.revision_id for one in omissions}
+        kept = [revision_id not in held for revision_id in self.orders]
+        self.orders, self.sizes = list(compress(self.orders, kept)), list(compress(self.sizes, kept))
+        self.rows = sum(self.sizes)
 
 
 def age_limit(settings: Settings) -> AgeLimit:
@@ -112,68 +156,105 @@ def plans(
         event_types, upto = store.waiting_event_types(session), store.newest_waiting(session)
     for key in event_types:
         after, replans = 0, 0
-        while plan := _plan(database, settings, key, after, upto, clock()):
-            if commit is not None and not commit(plan):
-                replans += 1
-                if replans > MOST_REPLANS:
-                    raise Failure("Orders kept changing while they were exported; trigger the export again.")
-                continue
-            after = plan.last
-            yield plan
+        while True:
+            for plan in rendered(database, settings, key, after, upto, clock):
+                _accept(database, settings, plan)
+                if commit is not None and not commit(plan):
+                    break
+                after = plan.last
+                yield plan
+            else:
+                break
+            replans += 1
+            if replans > MOST_REPLANS:
+                raise Failure("Orders kept changing while they were exported; trigger the export again.")
+
+
+def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
+    """Yield the files of an event type from revision `after` on, as they are before they are checked.
+
+    The next ones are rendered while whoever takes one is busy with it.
+    """
+    render_ahead = partial(_render, database, settings)
+    return ahead(render_ahead, _planned(database, settings, key, after, upto, clock), AHEAD)
 
 
 # Planning: reads only -------------------------------------------------------------------------------------------
 
 
-def _plan(database: Database, settings: Settings, key: str, after: int, upto: int, now: datetime) -> Plan | None:
-    """Return the next file of an event type, or None if nothing of it waits after revision `after`."""
-    with database.snapshot() as session:
-        logger.debug("export.selecting", extra={"event_type": key, "after": after})
-        plan = _select(session, settings, key, after, upto, now)
-    if plan.last == after:
-        return None
-    logger.debug("export.selected", extra={"event_type": key, "orders": len(plan.orders)})
-    event_type = settings.event_type(key)
-    if plan.orders and event_type:
-        plan.batch_id = secrets.token_hex(8)
-        name = file_name(BatchKind.CONVERSIONS, key, plan.batch_id, now.date())
-        plan.file = _render_accepted(plan, name, event_type, age_limit(settings), now)
-    return plan
+def _planned(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
+    """Yield the files of an event type, one after the other, without their content."""
+    while True:
+        with database.snapshot() as session:
+            logger.debug("export.selecting", extra={"event_type": key, "after": after})
+            plan = _select(session, settings, Plan(key, clock(), last=after), upto)
+        if plan.last == after:
+            return
+        logger.debug("export.selected", extra={"event_type": key, "orders": len(plan.orders)})
+        yield plan
+        after = plan.last
 
 
-def _select(session: Session, settings: Settings, key: str, after: int, upto: int, now: datetime) -> Plan:
-    plan, limit = Plan(key, last=after), age_limit(settings)
-    configured = settings.event_type(key) is not None
-    for waiting, recorded in _read(session, key, after, upto):
-        omission = _omission(waiting, recorded, settings.max_rows, limit, now, configured=configured)
-        if omission is None:
-            if plan.rows + len(recorded.order.items) > settings.max_rows:
-                break
-            plan.orders.append(recorded)
-            plan.rows += len(recorded.order.items)
-        else:
-            plan.omissions.append(omission)
-        plan.last = waiting.revision_id
-        if len(plan.omissions) >= MOST_OMISSIONS:
-            break
-    return plan
+def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan:
+    """Fill a plan with what comes next, as far as it goes into one file."""
+    while True:
+        chunk = store.waiting(
+            session,
+            plan.event_type,
+            after=plan.last,
+            upto=upto,
+            limit=READ_CHUNK,
+            oldest=plan.now - timedelta(days=age_limit(settings).days),
+            most_lines=settings.max_rows,
+        )
+        sizes, omitted = _judged(session, settings, plan, chunk)
+        fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
+        if fitting:
+            plan.add(chunk.revision_ids[:fitting], sizes[:fitting], omitted)
+        if fitting < READ_CHUNK or len(plan.omissions) >= MOST_OMISSIONS:
+            return plan
 
 
-def _read(session: Session, key: str, after: int, upto: int) -> Iterator[tuple[Waiting, Recorded]]:
-    """Yield what waits in the order of recording, a bounded number of orders in memory at a time."""
-    while chunk := store.waiting(session, key, after=after, upto=upto, limit=READ_CHUNK):
-        loaded = {one.revision_id: one for one in conversions.load(session, [one.revision_id for one in chunk])}
-        yield from ((one, loaded[one.revision_id]) for one in chunk)
-        after = chunk[-1].revision_id
+def _judged(
+    session: Session, settings: Settings, plan: Plan, chunk: Waiting
+) -> tuple[Sequence[int], dict[int, Omission]]:
+    """Return how many lines each revision needs, and those that do not go, which need none.
+
+    Of the orders, only those are loaded that may have a reason to stay.
+    """
+    configured, limit = settings.event_type(plan.event_type) is not None, age_limit(settings)
+    doubtful = {
+        revision_id: hold_reason
+        for revision_id, currency, hold_reason, is_usual in zip(
+            chunk.revision_ids, chunk.currencies, chunk.hold_reasons, chunk.are_usual, strict=True
+        )
+        if not (is_usual and currency in DECIMALS and configured)
+    }
+    sizes: dict[int, int] = {}
+    omitted: dict[int, Omission] = {}
+    for one in conversions.load(session, list(doubtful)):
+        reason = doubtful[one.revision_id]
+        omission = _omission(one, reason, settings.max_rows, limit, plan.now, configured=configured)
+        if omission:
+            omitted[one.revision_id] = omission
+        sizes[one.revision_id] = 0 if omission else len(one.order.items)
+    lines = zip(chunk.revision_ids, chunk.lines, strict=True)
+    return [sizes.get(revision_id, number or 0) for revision_id, number in lines], omitted
 
 
 def _omission(
-    waiting: Waiting, recorded: Recorded, max_rows: int, limit: AgeLimit, now: datetime, *, configured: bool
+    recorded: Recorded,
+    hold_reason: str | None,
+    max_rows: int,
+    limit: AgeLimit,
+    now: datetime,
+    *,
+    configured: bool = True,
 ) -> Omission | None:
     """Say why a revision does not go, or None if it goes."""
-    order, revision = recorded.order, waiting.revision_id
-    if waiting.hold_reason:
-        return Omission(revision, "held", waiting.hold_reason, "It has no click id, promo code or media id.")
+    order, revision = recorded.order, recorded.revision_id
+    if hold_reason:
+        return Omission(revision, "held", hold_reason, "It has no click id, promo code or media id.")
     if not configured:
         detail = f"The event type {order.event_type} is not set up any more; put it back into CAPTURE_EVENT_TYPES."
         return Omission(revision, "held", "unknown_event_type", detail, again=True)
@@ -190,34 +271,73 @@ def _omission(
     return None
 
 
-def _render_accepted(plan: Plan, name: str, event_type: EventType, limit: AgeLimit, now: datetime) -> BatchFile | None:
-    """Render the plan's orders, and hold those whose lines impact.com would refuse, so that the others go."""
-    while plan.orders:
-        file = render(name, [one.order for one in plan.orders], event_type, limit, now)
-        logger.debug("batch.rendered", extra={"file": name, "rows": file.rows})
-        faults = _faults(file, plan.orders, now)
-        logger.debug("batch.checked", extra={"file": name, "refused": len(faults)})
-        if not faults:
-            return file
-        plan.omissions += [
-            Omission(revision, "held", "cannot_be_rendered", detail, again=True) for revision, detail in faults.items()
-        ]
-        plan.orders = [one for one in plan.orders if one.revision_id not in faults]
-    return None
+# Rendering and checking -----------------------------------------------------------------------------------------
 
 
-def _faults(file: BatchFile, orders: Sequence[Recorded], now: datetime) -> dict[int, str]:
-    """Return what the checker refuses, by revision. Raises Failure when a fault belongs to no order."""
+def _render(database: Database, settings: Settings, plan: Plan) -> Plan:
+    """Let the database render a plan's file."""
+    event_type = settings.event_type(plan.event_type)
+    if not plan.orders or event_type is None:
+        return plan
+    oldest = plan.now - timedelta(days=age_limit(settings).days)
+    needed = Credits()
+    with database.snapshot() as session:
+        only_by_keys(session)
+        while True:
+            expected = needed
+            lines, needed = read_lines(session, plan.orders, event_type, expected, oldest)
+            if added_columns(event_type.columns, needed) == added_columns(event_type.columns, expected):
+                break
+    plan.file = assemble(plan.name, event_type, needed, lines, plan.sizes)
+    logger.debug("batch.rendered", extra={"file": plan.name, "rows": plan.rows})
+    return plan
+
+
+def _accept(database: Database, settings: Settings, plan: Plan) -> None:
+    """Check a plan's file; if anything is wrong with it, hold the orders that are to blame, so that the others go."""
+    event_type = settings.event_type(plan.event_type)
+    if plan.file is None or event_type is None:
+        return
+    faults = faults_of(plan.name, plan.file.content, now=plan.now)
+    logger.debug("batch.checked", extra={"file": plan.name, "refused": len(faults)})
+    if faults or not _is_plain(plan.file):
+        with database.snapshot() as session:
+            loaded = conversions.load(session, plan.orders)
+        _render_acceptable(plan, loaded, event_type, settings)
+
+
+def _is_plain(file: BatchFile) -> bool:
+    """Say whether there are as many line ends as there are lines, so that none of them stands within a value."""
+    ends = (file.content.count(end) for end in (b"\n", b"\r", b"\r\n"))
+    return set(ends) == {HEADER_LINES + file.rows}
+
+
+def _render_acceptable(plan: Plan, loaded: list[Recorded], event_type: EventType, settings: Settings) -> None:
+    """Render a plan's file from its orders, less those that cannot be rendered or that impact.com would refuse."""
+    limit = age_limit(settings)
+    judged = (_omission(one, None, settings.max_rows, limit, plan.now) for one in loaded)
+    held = [omission for omission in judged if omission]
+    while True:
+        plan.hold(held)
+        going = set(plan.orders)
+        loaded = [one for one in loaded if one.revision_id in going]
+        plan.file = render(plan.name, [one.order for one in loaded], event_type, limit, plan.now) if loaded else None
+        held = _refused(plan.file, loaded, plan.now) if plan.file else []
+        if not held:
+            return
+
+
+def _refused(file: BatchFile, orders: Sequence[Recorded], now: datetime) -> list[Omission]:
+    """Return the orders that the checker refuses. Raises Failure when a fault belongs to no order."""
     by_order_id = {one.order.order_id: one.revision_id for one in orders}
-    faults: dict[int, str] = {}
-    for finding in Check(file.name, io.BytesIO(file.content), now=now).findings():
-        if finding.severity != "fault":
-            continue
-        revision = by_order_id.get(finding.order_id or "")
+    refused: dict[int, Omission] = {}
+    for fault in faults_of(file.name, file.content, now=now):
+        revision = by_order_id.get(fault.order_id or "")
         if revision is None:
-            raise Failure(f"The file {file.name} would be refused: {finding.code}, {finding.detail}")
-        faults.setdefault(revision, f"{finding.code}: {finding.detail}")
-    return faults
+            raise Failure(f"The file {file.name} would be refused: {fault.code}, {fault.detail}")
+        detail = f"{fault.code}: {fault.detail}"
+        refused.setdefault(revision, Omission(revision, "held", "cannot_be_rendered", detail, again=True))
+    return list(refused.values())
 
 
 # Committing -----------------------------------------------------------------------------------------------------
@@ -227,6 +347,7 @@ def _faults(file: BatchFile, orders: Sequence[Recorded], now: datetime) -> dict[
 def _commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, now: datetime) -> bool:
     """Make a plan durable and renew the lease. Returns False, changing nothing, if an order has changed since."""
     with database.transaction() as session:
+        only_by_keys(session)
         if store.take(session, plan.taken) != len(plan.taken):
             session.rollback()
             return False
@@ -252,8 +373,7 @@ def _progress(session: Session, settings: Settings, claimed: Claim, plan: Plan) 
 
 
 def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
-    revisions = [one.revision_id for one in plan.orders]
-    store.forget_omissions(session, revisions)
+    store.forget_omissions(session, plan.orders)
     row = {
         "batch_id": plan.batch_id,
         "export_id": claimed.export_id,
@@ -265,7 +385,7 @@ def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: dat
         "orders": len(plan.orders),
         "sha256": file.sha256,
     }
-    store.add_batch(session, row, file.content, zip(revisions, file.first_lines, strict=True))
+    store.add_batch(session, row, file.content, plan.orders, file.first_lines)
     logger.debug("batch.added", extra={"batch": plan.batch_id})
 
 

@@ -4,10 +4,10 @@ A revision ends in exactly one place: on the lines of one batch for ever (a prim
 export left out. A batch has one name and one content for ever.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -18,9 +18,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Row,
+    Select,
     delete,
+    false,
     func,
     insert,
+    literal,
     select,
     text,
     update,
@@ -28,10 +31,9 @@ from sqlalchemy import (
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.store import UNSENT
-from app.database import ROW_ID, UTCDateTime, database_now, insert_new
+from app.database import ROW_ID, UTCDateTime, database_now, insert_new, numbers
 from app.errors import LeaseLost
 
-CHUNK: Final = 500
 PAGE: Final = 100
 OPEN: Final = 1
 
@@ -154,12 +156,18 @@ class Claim:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A revision that waits; `hold_reason` is set if it is not to leave."""
+class Waiting(NamedTuple):
+    """Revisions that wait, column by column, as files are planned by them.
 
-    revision_id: int
-    hold_reason: str | None
+    An older version recorded no `lines` and no `currencies`. `hold_reasons` are there for those that are not to leave.
+    `are_usual` says of which these columns show nothing that could keep them back, the currency aside.
+    """
+
+    revision_ids: Sequence[int] = ()
+    lines: Sequence[int | None] = ()
+    currencies: Sequence[str | None] = ()
+    hold_reasons: Sequence[str | None] = ()
+    are_usual: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,51 +234,60 @@ def newest_waiting(session: Session) -> int:
     return int(session.connection().execute(newest).scalar_one())
 
 
-def waiting(session: Session, event_type: str, *, after: int, upto: int, limit: int) -> list[Waiting]:
-    """Return what waits, in the order of recording, from an index that holds nothing else."""
+def waiting(
+    session: Session, event_type: str, *, after: int, upto: int, limit: int, oldest: datetime, most_lines: int
+) -> Waiting:
+    """Return what waits, in the order of recording, from an index that holds nothing else.
+
+    Usual is what is not held, happened at `oldest` or later, and has not too many lines.
+    """
+    usual = UNSENT.c.hold_reason.is_(None) & (UNSENT.c.event_at >= oldest) & (UNSENT.c.lines <= most_lines)
     statement = (
-        select(UNSENT.c.revision_id, UNSENT.c.hold_reason)
+        select(
+            *(UNSENT.c.revision_id, UNSENT.c.lines, UNSENT.c.currency, UNSENT.c.hold_reason),
+            func.coalesce(usual, false()),
+        )
         .where(UNSENT.c.event_type == event_type, UNSENT.c.revision_id > after, UNSENT.c.revision_id <= upto)
         .order_by(UNSENT.c.revision_id)
         .limit(limit)
     )
-    return [Waiting(row.revision_id, row.hold_reason) for row in session.connection().execute(statement)]
+    return Waiting(*zip(*session.connection().execute(statement).all(), strict=True))
 
 
 def take(session: Session, revision_ids: Sequence[int]) -> int:
     """Remove `unsent` rows and return how many there were: fewer than asked for means that orders have changed."""
-    taken = 0
-    for ids in _chunks(revision_ids):
-        taken += session.connection().execute(delete(UNSENT).where(UNSENT.c.revision_id.in_(ids))).rowcount
-    return taken
+    mine = UNSENT.c.revision_id.in_(_all_of(session, revision_ids))
+    return session.connection().execute(delete(UNSENT).where(mine)).rowcount
 
 
 def omit(session: Session, export_id: int, omissions: Sequence[Omission]) -> None:
     """Note why revisions were left out, in place of what an earlier export noted."""
-    forget_omissions(session, [one.revision_id for one in omissions])
     if omissions:
+        forget_omissions(session, [one.revision_id for one in omissions])
         names = ("revision_id", "state", "reason", "detail")
         rows = [{"export_id": export_id} | {name: getattr(one, name) for name in names} for one in omissions]
         session.connection().execute(insert(LEFT_OUT), rows)
 
 
 def forget_omissions(session: Session, revision_ids: Sequence[int]) -> None:
-    """Remove what earlier exports noted about revisions that go now."""
-    for ids in _chunks(revision_ids):
-        session.connection().execute(delete(LEFT_OUT).where(LEFT_OUT.c.revision_id.in_(ids)))
+    """Remove what earlier exports noted about revisions."""
+    mine = LEFT_OUT.c.revision_id.in_(_all_of(session, revision_ids))
+    session.connection().execute(delete(LEFT_OUT).where(mine))
 
 
 # Batches --------------------------------------------------------------------------------------------------------
 
 
-def add_batch(session: Session, row: dict[str, Any], content: bytes, lines: Iterable[tuple[int, int]]) -> int:
-    """Add a batch with its bytes, its (revision id, first line) pairs and its place in the delivery queue, due now."""
+def add_batch(
+    session: Session, row: dict[str, Any], content: bytes, revision_ids: Sequence[int], first_lines: Sequence[int]
+) -> int:
+    """Add a batch with its bytes, the first line of each revision, and its place in the delivery queue, due now."""
     connection = session.connection()
     number: int = connection.execute(insert(BATCH).returning(BATCH.c.id), [row]).scalar_one()
     connection.execute(insert(BATCH_CONTENT), [{"batch": number, "content": content}])
-    placed = [{"revision_id": revision_id, "batch": number, "first_line": line} for revision_id, line in lines]
-    if placed:  # a file that left before an older database was restored may have lost its orders
-        connection.execute(insert(BATCH_LINE), placed)
+    placed = numbers(session, revision_id=revision_ids, first_line=first_lines)
+    lines = select(placed.c.revision_id, literal(number), placed.c.first_line)
+    connection.execute(insert(BATCH_LINE).from_select(["revision_id", "batch", "first_line"], lines))
     connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database_now(session)}])
     return number
 
@@ -301,5 +318,5 @@ def content_of(session: Session, number: int) -> bytes:
     return content
 
 
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+def _all_of(session: Session, revision_ids: Sequence[int]) -> Select[tuple[int]]:
+    return select(numbers(session, id=revision_ids).c.id)

@@ -4,6 +4,7 @@ Facts: impact.com's FTP and e-mail conversion guide, its conversion reference, a
 submission errors; which of them a rule comes from is said beside its code. Memory does not grow with the file.
 """
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO
 
 from app.check.findings import Finding, shown
+from app.check.glance import looks_right
 from app.check.header import read_header
 from app.check.records import Records
 from app.check.rows import Rows
@@ -84,6 +86,13 @@ def _about_name(name: str) -> Iterator[Finding]:
         yield Finding("RECORDS_ZERO", 1, None, None, f"{shown(name)} would be read as empty; end its name in .csv.")
     if name.lower().startswith(_RESERVED):
         yield Finding("CHECK_FILE_NAME", 1, None, None, f"{shown(name)} would be ignored; begin its name otherwise.")
+
+
+def faults_of(name: str, content: bytes, *, now: datetime) -> list[Finding]:
+    """Return what impact.com would refuse in a file that is all there."""
+    if not any(_about_name(name)) and looks_right(content, now=now):
+        return []
+    return [one for one in Check(name, io.BytesIO(content), now=now).findings() if one.severity == "fault"]
 
 
 # The report of the console command ------------------------------------------------------------------------------

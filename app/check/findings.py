@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import repeat
+from operator import contains
 from typing import Final, Literal, NamedTuple
 
 from app.impact.columns import OPTIONAL_COLUMNS, Kind, Parameter
@@ -157,7 +159,7 @@ def event_dates_at_once(now: datetime, *, with_media_id: bool) -> AtOnce:
     def test(values: Iterable[str]) -> bool:
         try:
             moments = list(map(datetime.fromisoformat, values))
-            return oldest <= min(moments) and max(moments) <= latest and all("T" in value for value in values)
+            return oldest <= min(moments) and max(moments) <= latest and all(map(contains, values, repeat("T")))
         except (ValueError, TypeError):  # no time, or one without an offset
             return False
 

@@ -60,8 +60,7 @@ class Records:
             unreadable = None
             self._records = []
             try:
-                for record in islice(reader, size):
-                    self._records.append(record)  # one by one: what precedes an exception is kept
+                self._records.extend(islice(reader, size))  # what precedes an exception is kept
                 goes_on = len(self._records) == size
             except csv.Error as exc:
                 unreadable = str(exc)
@@ -171,7 +170,7 @@ def _has_control(data: bytes) -> bool:
     """Say whether a control character may be there beside the line ends."""
     if data.translate(None, _NO_ASCII_CONTROLS) or data.count(b"\r") != data.count(b"\r\n"):
         return True
-    return _C1_CONTROL.search(data) is not None
+    return not data.isascii() and _C1_CONTROL.search(data) is not None
 
 
 _MISREAD = frozenset({"CHECK_LINE_TOO_LONG", "CHECK_QUOTING"})

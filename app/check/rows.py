@@ -35,7 +35,7 @@ from app.impact.limits import MAX_FILE_ROWS
 
 _MEDIA: Final = ("MediaId", "MediaPartnerId")
 _CREDITS_OF_APPS: Final = ("AppleIfa", "AppleIfv", "GoogAId", "AndroidId")
-_CREDITS: Final = ("ClickId", "PromoCode", "OrderPromoCode", *_MEDIA, "UniqueUrl", "CallerId", *_CREDITS_OF_APPS)
+CREDITS: Final = ("ClickId", "PromoCode", "OrderPromoCode", *_MEDIA, "UniqueUrl", "CallerId", *_CREDITS_OF_APPS)
 """Each credits an order to a partner."""
 _CREDITS_BY_HISTORY: Final = ("CustomerId", "CustomProfileId")
 """These do only if impact.com knows the same customer from an earlier click."""
@@ -71,9 +71,11 @@ class Rows:
         self._tracker = place.get("ActionTrackerId")
         self._currency = place.get("CurrencyCode")
         self._media = [place[name] for name in _MEDIA if name in place]
-        self._credits = [place[name] for name in _CREDITS if name in place]
+        self._credits = [place[name] for name in CREDITS if name in place]
         self._histories = [place[name] for name in _CREDITS_BY_HISTORY if name in place]
-        self._order_rules = {with_media: _order_rules(place, now, with_media) for with_media in (False, True)}
+        self._order_rules = {
+            with_media: order_rules(place, now, with_media_id=with_media) for with_media in (False, True)
+        }
         self._item_rules = {decimals: _item_rules(columns, decimals) for decimals in {None, *DECIMALS.values()}}
         self._items = self._item_rules[None]  # for the currency of the order that is being read
         self._previous: tuple[str, ...] | None = None
@@ -104,7 +106,7 @@ class Rows:
         orders = list(zip(*[columns[position] for position in self._order_positions], strict=True))
         begins = list(map(ne, orders, chain([self._previous], orders)))
         new = list(compress(orders, begins))
-        keys = dict(zip(map(self._key_of, new), compress(block.lines, begins), strict=True))
+        keys = dict(zip(self._keys_of(new), compress(block.lines, begins), strict=True))
         if len(keys) < len(new) or "" in keys or self._key in keys:
             return False
         if not (self._are_right_orders(new) and self._are_right_items(columns, records)):
@@ -121,7 +123,7 @@ class Rows:
         cells = list(zip(*orders, strict=True))
         if not orders:
             return True
-        if not all(_is_right(column, cells[column.position]) for column in self._order_rules[False]):
+        if not all(is_right(column, cells[column.position]) for column in self._order_rules[False]):
             return False
         return any(all(cells[position]) for position in self._credits) or all(map(self._is_credited, orders))
 
@@ -134,7 +136,7 @@ class Rows:
                 part = list(
                     zip(*[cells for cells in records if DECIMALS.get(cells[position]) == decimals], strict=True)
                 )
-            if not all(_is_right(column, part[column.position]) for column in self._item_rules[decimals]):
+            if not all(is_right(column, part[column.position]) for column in self._item_rules[decimals]):
                 return False
         return True
 
@@ -192,6 +194,13 @@ class Rows:
         order_id = "" if self._order_id is None else order[self._order_id]
         return f"{'' if self._tracker is None else order[self._tracker]},{order_id}" if order_id else ""
 
+    def _keys_of(self, orders: Sequence[tuple[str, ...]]) -> list[OrderKey]:
+        """Return the same for many orders."""
+        if self._tracker is None:
+            return list(map(self._key_of, orders))
+        tracker_and_id = itemgetter(self._tracker, self._order_id)
+        return [f"{tracker},{order_id}" if order_id else "" for tracker, order_id in map(tracker_and_id, orders)]
+
     def _compare(self, line: int, order: tuple[str, ...]) -> None:
         for name, first, here in zip(self._names, self._first, order, strict=True):
             if first != here:
@@ -216,7 +225,8 @@ def _getter(positions: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ..
     return lambda cells: tuple(cells[position] for position in positions)
 
 
-def _order_rules(places: Mapping[str, int], now: datetime, with_media_id: bool) -> list[_Column]:
+def order_rules(places: Mapping[str, int], now: datetime, *, with_media_id: bool) -> list[_Column]:
+    """Return the rules for the columns of an order, which stand at `places`."""
     rule = event_date_rule(now, with_media_id=with_media_id)
     at_once = event_dates_at_once(now, with_media_id=with_media_id)
     return [
@@ -242,7 +252,7 @@ def _superfluous_money(columns: Mapping[str, int]) -> list[str]:
     return [name for name in columns if name in MONEY][1:]
 
 
-def _is_right(column: _Column, values: Iterable[str]) -> bool:
+def is_right(column: _Column, values: Iterable[str]) -> bool:
     """Say whether all values are right, remembering those that may come again."""
     unknown = set(values).difference(column.right)
     if not unknown or (column.at_once and column.at_once(unknown)):

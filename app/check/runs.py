@@ -1,10 +1,13 @@
 """Where each order of a file begins: an order that begins twice has lines that are not together."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from itertools import pairwise
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from itertools import compress, pairwise
+from tempfile import TemporaryFile
+from typing import IO, Final
+
+import orjson
 
 from app.check.findings import Finding
 from app.errors import Unavailable
@@ -16,14 +19,16 @@ OrderKey = str
 class Runs:
     """The line at which each order begins; an order that begins twice has lines that are not together.
 
-    The latest orders are in memory, which is all of them in a file of permitted size; those before are in a temporary
-    database, which goes to disk.
+    The latest orders are in memory, which is all of them in a file of permitted size; those before are on disk, in
+    parts. Most shops number their orders: parts whose keys lie apart have none in common, so that only the others are
+    looked through, in a temporary database.
     """
 
     def __init__(self) -> None:
         self.orders = 0
         self._recent: dict[OrderKey, int] = {}
-        self._earlier: sqlite3.Connection | None = None
+        self._earlier: IO[bytes] | None = None  # a line for each part
+        self._spans: list[tuple[OrderKey, OrderKey]] = []  # the least and the greatest key of each part
 
     def close(self) -> None:
         """Give the disk space back."""
@@ -52,27 +57,44 @@ class Runs:
         """Yield the orders that began twice, the first time too long before to be noticed at once."""
         if self._earlier is None:
             return
-        self._put_away()
-        with _disk_faults():
-            for (key, first), (again, line) in pairwise(self._earlier.execute(_SEVERAL_TIMES)):
+        self._put_away(self._earlier)
+        with _disk_faults(), closing(sqlite3.connect("", isolation_level=None)) as together:
+            together.execute("PRAGMA journal_mode = OFF")
+            together.execute("CREATE TABLE run (key TEXT, line INTEGER)")
+            self._earlier.seek(0)
+            for part in compress(self._earlier, _meet(self._spans)):
+                together.execute("BEGIN")
+                together.executemany("INSERT INTO run VALUES (?, ?)", orjson.loads(part).items())
+                together.execute("COMMIT")
+            for (key, first), (again, line) in pairwise(together.execute(_SEVERAL_TIMES)):
                 if key == again:
                     self.orders -= 1
                     yield _duplicate(key, line, first)
 
     def _make_room(self) -> None:
         if len(self._recent) >= _ORDERS_IN_MEMORY:
-            self._put_away()
+            with _disk_faults():
+                self._earlier = self._earlier or TemporaryFile()  # noqa: SIM115 (`close` closes it)
+            self._put_away(self._earlier)
 
-    def _put_away(self) -> None:
-        with _disk_faults():
-            if self._earlier is None:
-                self._earlier = sqlite3.connect("", isolation_level=None)
-                self._earlier.execute("PRAGMA journal_mode = OFF")
-                self._earlier.execute("CREATE TABLE run (key TEXT, line INTEGER)")
-            self._earlier.execute("BEGIN")
-            self._earlier.executemany("INSERT INTO run VALUES (?, ?)", self._recent.items())
-            self._earlier.execute("COMMIT")
-        self._recent.clear()
+    def _put_away(self, earlier: IO[bytes]) -> None:
+        if self._recent:
+            self._spans.append((min(self._recent), max(self._recent)))
+            with _disk_faults():
+                earlier.write(orjson.dumps(self._recent) + b"\n")
+            self._recent.clear()
+
+
+def _meet(spans: Sequence[tuple[OrderKey, OrderKey]]) -> list[bool]:
+    """Say of each span whether it has something in common with another."""
+    meet = [False] * len(spans)
+    reaching = -1  # of the spans before, the one that reaches furthest
+    for number in sorted(range(len(spans)), key=spans.__getitem__):
+        if reaching >= 0 and spans[number][0] <= spans[reaching][1]:
+            meet[number] = meet[reaching] = True
+        if reaching < 0 or spans[number][1] > spans[reaching][1]:
+            reaching = number
+    return meet
 
 
 _ORDERS_IN_MEMORY: Final = 20_000
@@ -90,5 +112,5 @@ def _duplicate(key: OrderKey, line: int, first: int) -> Finding:
 def _disk_faults() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, OSError) as exc:
         raise Unavailable(f"The folder for temporary files cannot be written ({exc}); make room there.") from exc

@@ -93,8 +93,8 @@ def add(session: Session, kept: Kept, sha256: str, revisions: dict[str, int], no
         "orders": len(kept.first_lines),
         "sha256": sha256,
     }
-    lines = [(revision, kept.first_lines[order_id]) for order_id, revision in revisions.items()]
-    return batches.add_batch(session, row, kept.content, lines)
+    lines = [kept.first_lines[order_id] for order_id in revisions]
+    return batches.add_batch(session, row, kept.content, list(revisions.values()), lines)
 
 
 def note_unknown_attempt(session: Session, batch: int, now: datetime) -> None:

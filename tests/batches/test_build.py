@@ -3,6 +3,7 @@
 import json
 import threading
 import tracemalloc
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, select, text, update
+from sqlalchemy import delete, event, select, text, update
 
 from app.batches import build
 from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, EXPORT, LEFT_OUT, UNDELIVERED
@@ -18,7 +19,7 @@ from app.config import Settings
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, ITEM, REVISION, UNSENT
 from app.database import Database
-from app.errors import LeaseLost
+from app.errors import Failure, LeaseLost
 from app.event_type import EventType
 from app.impact.limits import MAX_FILE_ROWS
 from app.ledger import store as ledger
@@ -323,6 +324,94 @@ def test_an_order_that_impact_would_refuse_does_not_stop_the_others(
             session.connection().execute(update(ITEM).where(mine).values(**item))
     assert contents(database, export(database, make_settings())) == [["A-3", "A-3"]]
     assert rows(database, LEFT_OUT) == []
+
+
+def test_what_cannot_go_leaves_no_gap_in_the_files(database: Database, make_settings: SettingsFactory) -> None:
+    """Orders of every kind stay behind, and the others fill the files as if nothing had been between them."""
+    kinds: list[dict[str, Any]] = [
+        {"click_id": None},
+        {"age": timedelta(days=100)},
+        {"items": 7},
+        {"age": timedelta(days=100), "media_id": "7"},
+        {},
+        {"age": timedelta(days=87)},
+    ]
+    bodies = [order(f"{number}", **({"items": 2} | kinds[number % len(kinds)])) for number in range(60)]
+    record(database, bodies, NOW)
+    with database.transaction() as session:  # as a version before 0006 recorded them
+        session.connection().execute(
+            update(UNSENT).where(UNSENT.c.revision_id % 4 == 0).values(lines=None, event_at=None, currency=None)
+        )
+    shown = [(len(plan.orders), plan.rows) for plan in build.plans(database, make_settings(max_rows=6), lambda: NOW)]
+    view = export(database, make_settings(max_rows=6))
+    going = [number for number in range(60) if number % len(kinds) in {3, 4, 5}]
+    assert contents(database, view) == [
+        [str(number) for number in going[start : start + 3] for _ in range(2)] for start in range(0, len(going), 3)
+    ]
+    assert [one for one in shown if one[0]] == [(3, 6)] * 10
+    assert (view.exported, view.held, view.expired) == (30, 20, 10)
+    reasons = Counter(row.reason for row in rows(database, LEFT_OUT))
+    assert reasons == {"no_attribution": 10, "too_old": 10, "too_many_items": 10}
+    assert [row.first_line for row in rows(database, BATCH_LINE)] == [2, 4, 6] * 10
+
+
+def test_an_order_that_changes_meanwhile_is_planned_anew(database: Database, make_settings: SettingsFactory) -> None:
+    """One is taken off the list while its file is on the way: that file is made again, of what is left."""
+    record(database, [order(f"A-{number}", items=1) for number in range(1, 10)], NOW)
+    configured, asked = make_settings(max_rows=3), request_export(database)
+    claimed, seen = build.claim(database, configured), 0
+    assert claimed
+
+    def clock() -> datetime:
+        nonlocal seen
+        seen += 1
+        if seen == 3:  # the third file is planned now, and the second one is not committed yet
+            with database.transaction() as session:
+                session.connection().execute(delete(UNSENT).where(UNSENT.c.revision_id == 5))
+        return NOW
+
+    build.run(database, configured, claimed, clock)
+    with database.snapshot() as session:
+        view = find_export(session, asked.id)
+    assert contents(database, view) == [["A-1", "A-2", "A-3"], ["A-4", "A-6", "A-7"], ["A-8", "A-9"]]
+    assert view.exported == 8
+
+
+def test_an_order_taken_under_a_finished_plan_stops_that_file_alone(
+    database: Database, make_settings: SettingsFactory
+) -> None:
+    """The commit finds it gone, changes nothing, and the file is made again of what is left."""
+    record(database, [order(f"A-{number}", items=1) for number in range(1, 10)], NOW)
+    made = []
+
+    def commit(plan: build.Plan) -> bool:
+        made.append(plan.orders)
+        if len(made) == 2:
+            with database.transaction() as session:
+                session.connection().execute(delete(UNSENT).where(UNSENT.c.revision_id == 5))
+            return False
+        return True
+
+    done = [plan.orders for plan in build.plans(database, make_settings(max_rows=3), lambda: NOW, commit)]
+    assert made == [[1, 2, 3], [4, 5, 6], [4, 6, 7], [8, 9]]
+    assert done == [[1, 2, 3], [4, 6, 7], [8, 9]]
+
+
+def test_orders_that_change_all_the_time_end_the_export(database: Database, make_settings: SettingsFactory) -> None:
+    """It does not go round for ever."""
+    record(database, [order()], NOW)
+    with pytest.raises(Failure, match="kept changing"):
+        list(build.plans(database, make_settings(), lambda: NOW, lambda _: False))
+
+
+def test_a_line_break_in_a_value_does_not_shift_the_lines(database: Database, make_settings: SettingsFactory) -> None:
+    """None is taken in; if one stands in the database anyway, the file is what the renderer would make of it."""
+    record(database, [order("A"), order("B"), order("C")], NOW)
+    with database.transaction() as session:
+        session.connection().execute(update(ITEM).where(ITEM.c.revision_id == 2).values(category="two\n"))
+    view = export(database, make_settings())
+    assert contents(database, view) == [["A", "A", "B", "B", "C", "C"]]
+    assert [row.first_line for row in rows(database, BATCH_LINE)] == [2, 4, 6]
 
 
 # Cost -------------------------------------------------------------------------------------------------------------
