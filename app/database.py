@@ -32,6 +32,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    bindparam,
     cast,
     create_engine,
     event,
@@ -215,22 +216,36 @@ def only_by_keys(session: Session) -> None:
 
 def numbers(session: Session, **columns: Sequence[int]) -> FromClause:
     """Return a table of whole numbers that are sent with the statement, column by column."""
-    if session.connection().dialect.name == "sqlite":
-        rows = func.json_each(orjson.dumps(list(zip(*columns.values(), strict=True))).decode()).table_valued("value")
-        cells = (func.json_extract(rows.c.value, f"$[{n}]").label(name) for n, name in enumerate(columns))
+    dialect = session.connection().dialect.name
+    sent = number_values(dialect, **columns)
+    return _number_table(dialect, list(columns), {name: literal(text) for name, text in sent.items()})
+
+
+def number_table(dialect: str, *names: str) -> FromClause:
+    """Return a table whose numbers are sent as the parameters that `number_values` returns."""
+    sent = number_values(dialect, **dict.fromkeys(names, ()))
+    return _number_table(dialect, names, {name: bindparam(name, type_=Text) for name in sent})
+
+
+def number_values(dialect: str, **columns: Sequence[int]) -> dict[str, str]:
+    """Return the parameters for a table of numbers: texts, for which drivers take a hundredth of the time of lists."""
+    if dialect == "sqlite":
+        return {"numbers": orjson.dumps(list(zip(*columns.values(), strict=True))).decode()}
+    return {f"{name}s": f"{{{orjson.dumps(values).decode()[1:-1]}}}" for name, values in columns.items()}
+
+
+def _number_table(dialect: str, names: Sequence[str], sent: dict[str, Any]) -> FromClause:
+    if dialect == "sqlite":
+        rows = func.json_each(sent["numbers"]).table_valued("value")
+        cells = (func.json_extract(rows.c.value, f"$[{place}]").label(name) for place, name in enumerate(names))
         return select(*cells).subquery("numbers")
-    arrays = (cast(literal(_array(values), Text), ARRAY(BigInteger)) for values in columns.values())
-    return func.unnest(*arrays).table_valued(*columns, name="numbers").render_derived()
+    arrays = (cast(sent[f"{name}s"], ARRAY(BigInteger)) for name in names)
+    return func.unnest(*arrays).table_valued(*names, name="numbers").render_derived()
 
 
-def _array(values: Sequence[int]) -> str:
-    """Return whole numbers as PostgreSQL writes an array; its driver takes a hundred times as long for it."""
-    return f"{{{orjson.dumps(values).decode()[1:-1]}}}"
-
-
-def json_member(session: Session, document: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+def json_member(dialect: str, document: ColumnElement[Any], name: str) -> ColumnElement[Any]:
     """Return the text under a name of a JSON object that is kept as text, NULL if there is none."""
-    if session.connection().dialect.name == "sqlite":
+    if dialect == "sqlite":
         return func.json_extract(document, f'$."{name}"', type_=Text)
     return func.json_extract_path_text(cast(document, JSON), name, type_=Text)
 

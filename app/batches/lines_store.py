@@ -6,15 +6,15 @@ in a fraction of the time that it takes to bring them here. Tests hold the two a
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Final
 
-from sqlalchemy import CTE, ColumnElement, Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, case, cast, func, literal, or_, select
 from sqlmodel import Session
 
 from app.batches.batch import Credits, added_columns
 from app.conversions.store import CONVERSION, ITEM, REVISION
-from app.database import json_member, numbers
+from app.database import UTCDateTime, json_member, number_table, number_values
 from app.event_type import EventType
 from app.impact.columns import FIELD_OF, OPTIONAL_COLUMNS, Level
 from app.impact.currency import DECIMALS
@@ -37,10 +37,19 @@ def read_lines(
     The columns for the credits are there as `expected`. What happened before `oldest` is accepted only with its
     MediaId.
     """
-    added = added_columns(event_type.columns, expected)
-    orders = _orders(session, revision_ids, event_type, added, oldest)
+    connection, added = session.connection(), tuple(added_columns(event_type.columns, expected))
+    dialect = connection.dialect.name
+    sent = number_values(dialect, id=revision_ids) | {"oldest": oldest}
+    row = connection.execute(_statement(dialect, event_type, added), sent).one()
+    return row[0] or "", Credits(promo_code=row[1] == 1, media_id=row[2] == 1)
+
+
+@lru_cache(maxsize=64)
+def _statement(dialect: str, event_type: EventType, added: Sequence[str]) -> Select[str, Any, Any]:
+    """Return the statement, which is built once: that takes longer than to read some hundred lines."""
+    orders = _orders(dialect, event_type, added)
     optional = [
-        orders.c[column] if column in orders.c else _cell(json_member(session, ITEM.c.extra, column))
+        orders.c[column] if column in orders.c else _cell(json_member(dialect, ITEM.c.extra, column))
         for column in (*event_type.columns, *added)
     ]
     item = [_amount(orders.c.decimals), _cell(ITEM.c.category), _cell(ITEM.c.sku), cast(ITEM.c.quantity, Text)]
@@ -51,15 +60,12 @@ def read_lines(
         .subquery("lines")
     )
     text = func.aggregate_strings(lines.c.line, "")
-    row = session.connection().execute(select(text, func.max(lines.c.promo), func.max(lines.c.media))).one()
-    return row[0] or "", Credits(promo_code=row[1] == 1, media_id=row[2] == 1)
+    return select(text, func.max(lines.c.promo), func.max(lines.c.media))
 
 
-def _orders(
-    session: Session, revision_ids: Sequence[int], event_type: EventType, added: Sequence[str], oldest: datetime
-) -> CTE:
+def _orders(dialect: str, event_type: EventType, added: Sequence[str]) -> CTE:
     """Return what the lines of an order have in common, formatted once for each order."""
-    wanted, by_promo_code, by_media_id = numbers(session, id=revision_ids), *_credited(oldest)
+    wanted, by_promo_code, by_media_id = number_table(dialect, "id"), *_credited()
     before = _row(
         literal(str(event_type.campaign_id)),
         literal(str(event_type.action_tracker_id)),
@@ -73,7 +79,7 @@ def _orders(
         "PromoCode": case((by_promo_code, REVISION.c.promo_code)),
         "MediaId": case((by_media_id, REVISION.c.media_id)),
     }
-    optional = {column: _order_value(session, column) for column in event_type.columns if _is_of_order(column)}
+    optional = {column: _order_value(dialect, column) for column in event_type.columns if _is_of_order(column)}
     cells = optional | {column: credit[column] for column in added}
     return (
         select(
@@ -91,22 +97,24 @@ def _orders(
     )
 
 
-def _credited(oldest: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _credited() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Return the conditions under which PromoCode and MediaId must be in a file, as `batch.render` has it."""
     by_promo_code = and_(REVISION.c.click_id.is_(None), REVISION.c.promo_code.is_not(None))
     alone = and_(REVISION.c.click_id.is_(None), REVISION.c.promo_code.is_(None))
-    return by_promo_code, and_(REVISION.c.media_id.is_not(None), or_(alone, REVISION.c.event_at < oldest))
+    return by_promo_code, and_(
+        REVISION.c.media_id.is_not(None), or_(alone, REVISION.c.event_at < bindparam("oldest", type_=UTCDateTime))
+    )
 
 
 def _is_of_order(column: str) -> bool:
     return column in FIELD_OF or OPTIONAL_COLUMNS[column].level is Level.ORDER
 
 
-def _order_value(session: Session, column: str) -> ColumnElement[Any]:
+def _order_value(dialect: str, column: str) -> ColumnElement[Any]:
     if field := FIELD_OF.get(column):
         value: ColumnElement[Any] = REVISION.c[field]
         return value
-    return json_member(session, REVISION.c.extra, column)
+    return json_member(dialect, REVISION.c.extra, column)
 
 
 # Cells ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.batches.batch import AgeLimit, BatchFile, Credits, assemble, render
 from app.batches.lines_store import read_lines
 from app.conversions import store
-from app.conversions.order import Item, Order
+from app.conversions.order import Item, Order, merge
 from app.conversions.record import record
 from app.database import Database, only_by_keys
 from app.event_type import EventType
@@ -135,7 +135,7 @@ def any_order(draw: st.DrawFn) -> Order:
         order_id=f"{draw(TEXTS)}{next(NUMBERS)}",
         event_date=(NOW - timedelta(microseconds=draw(st.integers(0, 200 * 86_400 * 10**6)))).astimezone(zone),
         currency=draw(st.sampled_from(["USD", "JPY", "KWD", "CLF", "EUR"])),
-        items=tuple(draw(st.lists(items, min_size=1, max_size=3, unique_by=lambda item: item.sku))),
+        items=merge(draw(st.lists(items, min_size=1, max_size=3))),
         click_id=draw(MAYBE),
         promo_code=draw(MAYBE),
         media_id=draw(st.none() | st.just("2763")),
