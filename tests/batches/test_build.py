@@ -422,11 +422,11 @@ def test_a_line_break_in_a_value_does_not_shift_the_lines(database: Database, ma
 
 def test_memory_does_not_grow_with_the_number_of_files(database: Database, make_settings: SettingsFactory) -> None:
     """Twelve files need as much memory as three."""
-    configured = make_settings(max_rows=900)
+    configured = make_settings(max_rows=3_000)
     peaks = []
     for run, files in enumerate((2, 3, 12)):  # the first time, something is loaded that stays
         for file in range(files):
-            record(database, [order(f"{run}-{file}-{number}", items=3) for number in range(300)], NOW)
+            record(database, [order(f"{run}-{file}-{number}", items=3) for number in range(1_000)], NOW)
         tracemalloc.start()
         view = export(database, configured, stopping=lambda: gc.collect() < 0)  # what is needed counts, not garbage
         peaks.append(tracemalloc.get_traced_memory()[1])
