@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from app import worker
-from app.batches.build import plans
+from app.batches import store
+from app.batches.build import rendered
 from app.ledger.export_routes import request_export
 from app.service import Service, assemble
 from bench import fill
@@ -172,17 +173,20 @@ def run(what: str, url: str, folder: Path) -> dict[str, float]:
 
 
 def render_all(service: Service) -> int:
-    """Render everything that waits into files, durably, and change nothing in the database; return how many files."""
+    """Render and hash everything that waits into files, durably, and change nothing; return how many files."""
     folder = Path(os.environ["CAPTURE_FOLDER_PATH"])
     folder.mkdir(parents=True)
+    with service.database.snapshot() as session:
+        event_types, upto = store.waiting_event_types(session), store.newest_waiting(session)
     number = 0
-    for plan in plans(service.database, service.settings, service.clock):
-        if plan.file:
-            with (folder / plan.file.name).open("xb") as file:
-                file.write(plan.file.content)
-                file.flush()
-                os.fsync(file.fileno())
-            number += 1
+    for key in event_types:
+        for plan in rendered(service.database, service.settings, key, 0, upto, service.clock):
+            if plan.file and plan.file.sha256:
+                with (folder / plan.name).open("xb") as file:
+                    file.write(plan.file.content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                number += 1
     return number
 
 

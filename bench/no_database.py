@@ -6,7 +6,7 @@ the service itself, whose intake hands its orders to somebody else.
 
 from datetime import datetime
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from app.conversions.order import Order
 from app.conversions.record import Outcome, Result
@@ -25,4 +25,5 @@ def create() -> FastAPI:
     service = assemble()
     app = create_app(service, with_worker=False)
     app.state.intake = Intake(service.settings, service.database, keep_nothing)
+    app.get("/", status_code=204, response_class=Response)(lambda: None)  # by which a peer shows that it has started
     return app

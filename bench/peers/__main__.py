@@ -6,11 +6,15 @@ from typing import Final
 
 import uvicorn
 
+from app import logs
+
 APPLICATIONS: Final = {"bare": "bench.peers.bare", "plain": "bench.peers.plain", "no_database": "bench.no_database"}
 
 
 def main(name: str, port: int) -> None:
     """Serve until SIGTERM."""
+    if name == "no_database":  # which is the service, and writes its log
+        logs.configure()
     uvicorn.run(
         import_module(APPLICATIONS[name]).create(),
         port=port,
