@@ -10,7 +10,7 @@ from bench.costs import Cost, measured, table
 from bench.simulate import MEASURED, Costs, report
 
 PAGE: Final = MEASURED.with_name("scale.md")
-CASES: Final = ((1, 0), (10, 0), (10, 3), (100, 0), (10_000, 0))
+CASES: Final = ((1, 0), (10, 0), (10, 1), (100, 0), (10_000, 0))
 """How many times a large shop, and served by how many replicas; 0: as many as it takes."""
 BEGIN, END = "<!-- {} -->\n", "<!-- end of {} -->"
 
