@@ -213,7 +213,7 @@ def test_a_refusal_waits_for_whoever_files_the_click_just_now(database: Database
         max_size=5,
     )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 def test_both_ways_write_the_same(database: Database, clicks: list[NewClick]) -> None:
     """A click looks the same on record, whether it came alone or in a crowd."""
     found = []
