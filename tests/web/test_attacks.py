@@ -108,3 +108,14 @@ def test_a_sibling_that_tosses_cookies_is_cleaned_up_after(site: Site, context: 
         ("im_ref_at", ".shop.example"),
     }
     assert page.evaluate("conversionCapture.clickId()") in {ID, "host"}
+
+
+@pytest.mark.parametrize("time_kept", ["", "99999999999"], ids=["no time", "a time to come"])
+def test_a_tossed_cookie_hides_no_landing(site: Site, context: BrowserContext, page: Page, time_kept: str) -> None:
+    """Not even where the clock goes on to the next second while the snippet is at work."""
+    hasty = "<script>let now = Date.now() - 60_000; Date.now = () => (now += 1_000)</script>"
+    site.add("www.shop.example/*", hasty + script())
+    tossed = {"im_ref": "host", "im_ref_at": time_kept}
+    context.add_cookies([{"name": name, "value": kept, "url": SHOP} for name, kept in tossed.items() if kept])
+    page.goto(f"{SHOP}/?im_ref={ID}")
+    recorded(site, page, ID)

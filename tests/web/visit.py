@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from playwright.sync_api import BrowserContext, Page
 
-from tests.servers import wait_until
+from tests.servers import Complaint, wait_until
 from tests.web.site import Heard, Site
 
 ID: Final = "QiiWXOVnrQ3SQHl24jQjyxBGUkmzfJ3i1VHrWM0"
@@ -40,7 +40,7 @@ def told(one: Heard) -> dict[str, Any]:
     return body
 
 
-def until(page: Page, condition: Callable[[], bool], complaint: str) -> None:
+def until(page: Page, condition: Callable[[], bool], complaint: Complaint) -> None:
     """Wait for something outside of the page while the browser goes on."""
 
     def holds() -> bool:
@@ -52,7 +52,8 @@ def until(page: Page, condition: Callable[[], bool], complaint: str) -> None:
 
 def recorded(site: Site, page: Page, *click_ids: str) -> None:
     """Wait until exactly these clicks are on record."""
-    until(page, lambda: set(site.clicks()) == set(click_ids), f"on record are {set(site.clicks())}, not {click_ids}")
+    named = set(click_ids)
+    until(page, lambda: set(site.clicks()) == named, lambda: f"on record are {set(site.clicks())}, not {named}")
 
 
 def renewed(page: Page, context: BrowserContext, shop: str = "shop.example") -> None:
