@@ -26,9 +26,10 @@ class BatchKind(StrEnum):
     """What the lines of a file are."""
 
     CONVERSIONS = "conversions"
+    MODIFICATIONS = "modifications"
 
 
-TITLES: Final = {BatchKind.CONVERSIONS: "ActionData"}
+TITLES: Final = {BatchKind.CONVERSIONS: "ActionData", BatchKind.MODIFICATIONS: "ModificationData"}
 """The word in a file's name; never `receipt_` or `result_` at the beginning, which impact.com ignores."""
 
 

@@ -72,7 +72,7 @@ class Batch(SQLModel, table=True):
     """A file for impact.com. `batch_id` is random, so that a name stays unique even when a database is restored."""
 
     __tablename__ = "batch"
-    __table_args__ = (CheckConstraint("kind IN ('conversions')", name="batch_kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('conversions', 'modifications')", name="batch_kind"),)
 
     id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
     batch_id: str = Field(unique=True)
@@ -102,6 +102,19 @@ class BatchLine(SQLModel, table=True):
     __table_args__ = (Index("lines_of_batch", "batch", "first_line"),)
 
     revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
+    batch: int = Field(sa_column=Column(BigInteger, ForeignKey("batch.id"), nullable=False))
+    first_line: int
+
+
+class CorrectionLine(SQLModel, table=True):
+    """Where a correction stands: its lines are those from `first_line` on."""
+
+    __tablename__ = "correction_line"
+    __table_args__ = (Index("corrections_of_batch", "batch", "first_line"),)
+
+    correction_id: int = Field(
+        sa_column=Column(ROW_ID, ForeignKey("correction.id"), primary_key=True, autoincrement=False)
+    )
     batch: int = Field(sa_column=Column(BigInteger, ForeignKey("batch.id"), nullable=False))
     first_line: int
 
@@ -144,6 +157,7 @@ EXPORT: Final = Export.__table__  # type: ignore[attr-defined]
 BATCH: Final = Batch.__table__  # type: ignore[attr-defined]
 BATCH_CONTENT: Final = BatchContent.__table__  # type: ignore[attr-defined]
 BATCH_LINE: Final = BatchLine.__table__  # type: ignore[attr-defined]
+CORRECTION_LINE: Final = CorrectionLine.__table__  # type: ignore[attr-defined]
 LEFT_OUT: Final = LeftOut.__table__  # type: ignore[attr-defined]
 UNDELIVERED: Final = Undelivered.__table__  # type: ignore[attr-defined]
 

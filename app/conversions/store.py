@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, insert, select
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, delete, insert, select
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
@@ -156,6 +156,12 @@ def add_revisions(session: Session, orders: Mapping[int, Order], *, number: int,
         ],
     )
     return revision_ids
+
+
+def withdraw(session: Session, revision_id: int) -> bool:
+    """End a revision's wait, since another takes its place or it is to stay; say whether it was waiting."""
+    waits = delete(UNSENT).where(UNSENT.c.revision_id == revision_id)
+    return session.connection().execute(waits).rowcount == 1
 
 
 def load(session: Session, revision_ids: Sequence[int]) -> list[Recorded]:
