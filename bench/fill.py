@@ -59,7 +59,8 @@ EXPORT: Final = """
 """
 BATCHES: Final = """
     INSERT INTO batch (id, batch_id, export_id, kind, event_type, filename, created_at, rows, orders, sha256)
-    SELECT id, 'b' || {padded}, 1, 'conversions', 'default', {padded} || '.csv', {now}, 9999, 9999, '' FROM b
+    SELECT id, '0000000' || {padded}, 1, 'conversions', 'default',
+        '2026-01-01_ActionData_default_0000000' || {padded} || '.csv', {now}, 9999, 9999, '' FROM b
 """
 CONTENTS: Final = "INSERT INTO batch_content (batch, content) SELECT id, '' FROM b"
 ATTEMPTS: Final = """
