@@ -1,12 +1,15 @@
 """An event type of a program, as the settings describe it."""
 
 import re
-from typing import Annotated, Final, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.impact.columns import OPTIONAL_COLUMNS
 from app.impact.currency import DECIMALS
+from app.impact.locking import LockingRule, parse_locking_rule
+from app.impact.reasons import LONGEST_REASON, known_reasons
 
 ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
 
@@ -23,6 +26,10 @@ EmailAddress = Annotated[str, AfterValidator(_email_address)]
 """One bare address, which cannot bring a header or a second receiver with it."""
 
 
+def _locking_rule(value: Any) -> Any:
+    return value if value is None or isinstance(value, LockingRule) else parse_locking_rule(str(value))
+
+
 class EventType(BaseModel):
     """An event type (action tracker) of a program (campaign), and how its orders are reported."""
 
@@ -35,6 +42,30 @@ class EventType(BaseModel):
     columns: tuple[str, ...] = ()
     channel: ChannelName | None = None
     email_to: EmailAddress | None = None
+    reasons: tuple[str, ...] = ()
+    locks_after: Annotated[LockingRule, BeforeValidator(_locking_rule)] | None = None
+
+    @property
+    def known_reasons(self) -> tuple[str, ...]:
+        """The reason codes that a correction of its orders may have."""
+        return known_reasons(self.reasons)
+
+    def locks_at(self, event_at: datetime) -> datetime | None:
+        """Return when impact.com locks an action of that time, or None if no rule says so."""
+        return self.locks_after.locks_at(event_at) if self.locks_after else None
+
+    @field_validator("reasons")
+    @classmethod
+    def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if not (0 < len(code) <= LONGEST_REASON and code.isascii() and code.isprintable() and code == code.strip()):
+                raise ValueError(
+                    f"{code!r} is no disposition code: write it as impact.com shows it, capitals and all, in 1 to"
+                    f" {LONGEST_REASON} characters of ASCII"
+                )
+        if len(set(value)) != len(value):
+            raise ValueError("a code is named twice")
+        return value
 
     @field_validator("currency")
     @classmethod

@@ -44,7 +44,7 @@ VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
-        *("notify",),
+        *("notify", "corrections"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -153,6 +153,9 @@ ROLES = {"order": ORDER_KEY, "export": EXPORT_KEY, "read": READ_KEY}
 MAY = {
     ("POST", "/orders"): {"order"},
     ("POST", "/orders/bulk"): {"order"},
+    ("POST", "/orders/{order_id}/modifications"): {"order"},
+    ("POST", "/orders/{order_id}/reversals"): {"order"},
+    ("POST", "/orders/{order_id}/refunds"): {"order"},
     ("GET", "/orders"): {"order", "read"},
     ("GET", "/orders/{order_id}"): {"order", "read"},
     ("POST", "/exports"): {"export"},

@@ -5,12 +5,26 @@ they are in the end, and those that impact.com must be told of have a reason; it
 leaves or a later one takes its place.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, UniqueConstraint
-from sqlmodel import Field, SQLModel
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Row,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlmodel import Field, Session, SQLModel
 
+from app.conversions.correction import Line, Lines
 from app.database import ROW_ID, UTCDateTime
 
 
@@ -110,3 +124,82 @@ CORRECTION_ITEM: Final = CorrectionItem.__table__  # type: ignore[attr-defined]
 UNSENT_CORRECTION: Final = UnsentCorrection.__table__  # type: ignore[attr-defined]
 CANCELLED: Final = Cancelled.__table__  # type: ignore[attr-defined]
 ACTION: Final = Action.__table__  # type: ignore[attr-defined]
+
+
+def with_key(session: Session, conversion_id: int, idempotency_key: str) -> Row[Any] | None:
+    """Return the correction of an order that was made under a key."""
+    mine = CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.idempotency_key == idempotency_key
+    return session.connection().execute(select(CORRECTION.c.request, CORRECTION.c.answer).where(*mine)).one_or_none()
+
+
+def newest(session: Session, conversion_id: int) -> Row[Any] | None:
+    """Return the number of an order's newest correction, and whether it reversed the order."""
+    of_order = select(CORRECTION.c.number, CORRECTION.c.reverses).where(CORRECTION.c.conversion_id == conversion_id)
+    return session.connection().execute(of_order.order_by(CORRECTION.c.number.desc()).limit(1)).one_or_none()
+
+
+def later_than(session: Session, conversion_id: int, occurred_at: datetime) -> Sequence[Row[Any]]:
+    """Return kind and answer of an order's corrections that happened later."""
+    later = CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.occurred_at > occurred_at
+    return session.connection().execute(select(CORRECTION.c.kind, CORRECTION.c.answer).where(*later)).all()
+
+
+def truths(session: Session, conversion_ids: Sequence[int]) -> dict[int, int]:
+    """Return, by conversion, the newest correction that holds the order's lines, of those orders that have one."""
+    of_orders = CORRECTION.c.conversion_id.in_(conversion_ids), CORRECTION.c.revision_id.is_(None)
+    newest_of = select(CORRECTION.c.conversion_id, func.max(CORRECTION.c.id).label("id")).where(*of_orders)
+    rows = session.connection().execute(newest_of.group_by(CORRECTION.c.conversion_id))
+    return {row.conversion_id: row.id for row in rows}
+
+
+def lines_of(session: Session, correction_ids: Sequence[int]) -> dict[int, Lines]:
+    """Return the lines of an order as corrections left it, by correction."""
+    mine = CORRECTION_ITEM.c.correction_id.in_(correction_ids)
+    in_order = CORRECTION_ITEM.c.correction_id, CORRECTION_ITEM.c.position
+    found: dict[int, list[Line]] = {correction_id: [] for correction_id in correction_ids}
+    for row in session.connection().execute(select(CORRECTION_ITEM).where(mine).order_by(*in_order)):
+        found[row.correction_id].append(Line(row.sku, row.category, row.quantity, row.amount, row.reason))
+    return {correction_id: tuple(lines) for correction_id, lines in found.items()}
+
+
+def add(session: Session, row: dict[str, Any], lines: Lines = ()) -> int:
+    """Add a correction with the lines of the order, and return its id."""
+    connection = session.connection()
+    number: int = connection.execute(insert(CORRECTION).returning(CORRECTION.c.id), [row]).scalar_one()
+    items = [
+        {
+            "correction_id": number,
+            "position": position,
+            "sku": line.sku,
+            "category": line.category,
+            "quantity": line.quantity,
+            "amount": line.amount,
+            "reason": line.reason,
+        }
+        for position, line in enumerate(lines)
+    ]
+    if items:
+        connection.execute(insert(CORRECTION_ITEM), items)
+    return number
+
+
+def wait(session: Session, **row: Any) -> None:
+    """Let a correction wait for the next export."""
+    session.connection().execute(insert(UNSENT_CORRECTION), [row])
+
+
+def withdraw(session: Session, conversion_id: int) -> None:
+    """End the wait of an order's correction, if one waits, since another takes its place."""
+    session.connection().execute(delete(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id))
+
+
+def cancel(session: Session, revision_id: int, correction_id: int) -> None:
+    """Let a revision never leave."""
+    session.connection().execute(insert(CANCELLED), [{"revision_id": revision_id, "correction_id": correction_id}])
+
+
+def name_action(session: Session, conversion_id: int, action_id: str) -> None:
+    """Note the name that impact.com gave to an order, in place of one that was noted before."""
+    connection = session.connection()
+    connection.execute(delete(ACTION).where(ACTION.c.conversion_id == conversion_id))
+    connection.execute(insert(ACTION), [{"conversion_id": conversion_id, "action_id": action_id}])

@@ -1,7 +1,7 @@
 """What the shop sold: an order and its items, and what makes two bodies the same order."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,6 +74,17 @@ class Order:
     def hold_reason(self) -> str | None:
         """Why the order must wait for a person, or None if it may leave."""
         return None if self.attribution else NO_ATTRIBUTION
+
+    def with_lines(self, lines: Iterable[tuple[int, int, str]]) -> "Order":
+        """Return the order with another quantity, amount and category of each item."""
+        items = zip(self.items, lines, strict=True)
+        return replace(
+            self,
+            items=tuple(
+                replace(item, quantity=quantity, amount=amount, category=category)
+                for item, (quantity, amount, category) in items
+            ),
+        )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what the order means: equal for bodies that differ only in their writing.

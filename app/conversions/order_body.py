@@ -67,8 +67,7 @@ def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
             return _order(parsed)
     except ValidationError as exc:
         seen = {fault.pointer for fault in faults}
-        found = [fault for error in exc.errors(include_url=False) for fault in _faults(error)]
-        faults += [fault for fault in found if fault.pointer not in seen]
+        faults += [fault for fault in faults_in(exc) if fault.pointer not in seen]
     raise InvalidInput(faults)
 
 
@@ -131,7 +130,7 @@ def _event_date(value: Any, info: ValidationInfo) -> datetime:
 
 
 def _amount(value: Any, info: ValidationInfo) -> int:
-    amount = _number(value)
+    amount = number_of(value)
     if amount is None:
         raise _refuse(
             "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER", 'This must be a number that is not negative, best as text: "42.50".'
@@ -147,7 +146,7 @@ def _amount(value: Any, info: ValidationInfo) -> int:
         raise _refuse("AMOUNT_DECIMALS", f"{exc}; send the exact amount, it is not rounded here.") from None
 
 
-def _number(value: Any) -> Decimal | None:
+def number_of(value: Any) -> Decimal | None:
     """Return a number that is not negative, or None if `value` is none."""
     if isinstance(value, str):
         return Decimal(value) if _PLAIN_DECIMAL.fullmatch(value) else None
@@ -279,6 +278,11 @@ _CODES_BY_TYPE: Final = {
     "string_too_short": "BLANK",
     "string_pattern_mismatch": "BLANK",
 }
+
+
+def faults_in(exc: ValidationError) -> list[Fault]:
+    """Return the faults that pydantic found in a body."""
+    return [fault for error in exc.errors(include_url=False) for fault in _faults(error)]
 
 
 def _faults(error: ErrorDetails) -> list[Fault]:

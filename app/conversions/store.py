@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Row, Select, UniqueConstraint, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Row,
+    Select,
+    UniqueConstraint,
+    delete,
+    func,
+    insert,
+    select,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.conversions.order import Item, Order
@@ -113,6 +125,25 @@ def find_keys(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[s
         statement = select(CONVERSION.c.id, CONVERSION.c.order_id).where(*these)
         found |= {(event_type, row.order_id): row.id for row in session.connection().execute(statement)}
     return found
+
+
+def lock(session: Session, event_type: str, order_id: str) -> int | None:
+    """Return the id of an order's conversion, if it exists; whoever else changes the order waits until this ends."""
+    key = CONVERSION.c.event_type == event_type, CONVERSION.c.order_id == order_id
+    return session.connection().execute(select(CONVERSION.c.id).where(*key).with_for_update()).scalar_one_or_none()
+
+
+def newest_of(session: Session, conversion_id: int) -> Recorded:
+    """Return an order's newest revision, which is the one that counts."""
+    newest = select(func.max(REVISION.c.id)).where(REVISION.c.conversion_id == conversion_id)
+    [recorded] = load(session, [session.connection().execute(newest).scalar_one()])
+    return recorded
+
+
+def skus_before(session: Session, conversion_id: int, revision_id: int) -> set[str]:
+    """Return the SKUs that an order had in the revisions before one."""
+    earlier = select(REVISION.c.id).where(REVISION.c.conversion_id == conversion_id, REVISION.c.id < revision_id)
+    return set(session.connection().execute(select(ITEM.c.sku).where(ITEM.c.revision_id.in_(earlier))).scalars())
 
 
 def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:

@@ -17,8 +17,7 @@ from app.conversions.order_body import Rules, read_order
 from app.conversions.record import Outcome, Result, record
 from app.database import Database
 from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
-from app.ledger import store
-from app.ledger.orders import show, show_new
+from app.ledger.orders import show_new, show_one
 
 Record = Callable[[Order, datetime], Awaitable[Result]]
 """Makes an order durable and says what became of it."""
@@ -42,6 +41,7 @@ class Intake:
     def __init__(self, settings: Settings, database: Database, record: Record) -> None:
         self._settings, self._database, self._record = settings, database, record
         self._rules, self._limit = rules(settings), age_limit(settings)
+        self._types = {key: settings.event_type(key) for key in settings.event_type_keys}
 
     async def accept(self, body: bytes, now: datetime) -> Accepted:
         """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable."""
@@ -50,7 +50,9 @@ class Intake:
         match result.outcome:
             case Outcome.NEW:
                 headers = [(b"location", location(order.event_type, order.order_id).encode())]
-                return Accepted(HTTPStatus.CREATED, headers, show_new(order, self._limit, result.at))
+                event_type = self._types.get(order.event_type)
+                locks_at = event_type.locks_at(order.event_date) if event_type else None
+                return Accepted(HTTPStatus.CREATED, headers, show_new(order, self._limit, result.at, locks_at))
             case Outcome.REPLAYED:
                 content = await run_in_threadpool(self._show, result.conversion_id)
                 return Accepted(HTTPStatus.OK, [(b"idempotent-replayed", b"true")], content)
@@ -59,8 +61,7 @@ class Intake:
 
     def _show(self, conversion_id: int) -> bytes:
         with self._database.snapshot() as session:
-            revisions = store.newest_revisions(session, [conversion_id])
-            return show(session, self._settings, revisions)[0].model_dump_json().encode()
+            return show_one(session, self._settings, conversion_id).model_dump_json().encode()
 
 
 def rules(settings: Settings) -> Rules:

@@ -12,7 +12,7 @@ from app.conversions.order_body import OrderBody
 from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
-from app.ledger.orders import OrderPage, OrderView, find_order, list_orders
+from app.ledger.orders import OrderDetail, OrderPage, find_order, list_orders
 from app.ledger.state import OrderState
 from app.security import Right, authorise, key_of, requires
 from app.thin import Answer, Call, thin
@@ -35,7 +35,9 @@ def _order_schema() -> dict[str, Any]:
 _ORDER_BODY: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": _order_schema()}}}
 }
-_REPLAYED: Final[dict[int | str, dict[str, Any]]] = {200: {"model": OrderView, "description": "The same order again."}}
+_REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": OrderDetail, "description": "The same order again."}
+}
 _BULK_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -73,7 +75,7 @@ OrderId = Annotated[str, Depends(order_id_in_path)]
     status_code=201,
     dependencies=[Depends(requires(Right.ORDER))],  # for the document: a thin route sees to it itself
     openapi_extra=_ORDER_BODY,
-    response_model=OrderView,
+    response_model=OrderDetail,
     responses={**_REPLAYED, **problems(401, 403, 409, 413, 422, 503)},
 )
 async def post_order(call: Call) -> Answer:
@@ -119,7 +121,7 @@ def get_orders(
 )
 def get_order(
     order_id: OrderId, database: DatabaseDep, settings: SettingsDep, event_type: str = DEFAULT_EVENT_TYPE
-) -> OrderView:
-    """Say what an order said, and where it is."""
+) -> OrderDetail:
+    """Say what an order is as it stands, where it is, and what was corrected."""
     with database.snapshot() as session:
         return find_order(session, settings, event_type, order_id)

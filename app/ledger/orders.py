@@ -1,6 +1,7 @@
 """An order as it is shown: what it said, and where it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
@@ -11,12 +12,15 @@ from sqlmodel import Session
 from app.batches.batch import AgeLimit, expires_at
 from app.batches.build import age_limit
 from app.config import Settings
+from app.conversions import corrections_store as corrections
 from app.conversions import store as conversions
+from app.conversions.correction import Kind
 from app.conversions.order import NO_ATTRIBUTION, Order
+from app.conversions.store import Recorded
 from app.errors import NotFound
 from app.impact.currency import format_amount
-from app.ledger import store
-from app.ledger.state import OrderState, order_state
+from app.ledger import corrections_store, store
+from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
 
@@ -68,6 +72,30 @@ class OrderView(BaseModel):
     batch: BatchRef | None
 
 
+class CorrectionView(BaseModel):
+    """A correction of an order, and where it is; `filename` where it has left with a file."""
+
+    number: int
+    kind: Kind
+    reason: str
+    recorded_at: datetime
+    occurred_at: datetime | None
+    state: CorrectionState
+    hold_reason: str | None
+    filename: str | None
+
+
+class OrderDetail(OrderView):
+    """An order and its newest 100 corrections; their numbers count from 1.
+
+    `locks_at` is when impact.com locks it by the event type's rule, `action_id` impact.com's own name for it.
+    """
+
+    locks_at: datetime | None
+    action_id: str | None
+    corrections: list[CorrectionView]
+
+
 class OrderPage(BaseModel):
     """A page of orders; `next` is what to give as `after` for the next one."""
 
@@ -81,12 +109,12 @@ class OrderPage(BaseModel):
         return cls(items=list(views[: store.PAGE]), next=str(revision_ids[store.PAGE - 1]) if more else None)
 
 
-def find_order(session: Session, settings: Settings, event_type: str, order_id: str) -> OrderView:
-    """Return one order. Raises NotFound."""
+def find_order(session: Session, settings: Settings, event_type: str, order_id: str) -> OrderDetail:
+    """Return one order with its corrections. Raises NotFound."""
     conversion_id = None if unusable(event_type) else store.find_order(session, event_type, order_id)
     if conversion_id is None:
         raise NotFound("No order with this id is recorded for this event type.", code="ORDER_NOT_FOUND")
-    return show(session, settings, store.newest_revisions(session, [conversion_id]))[0]
+    return show_one(session, settings, conversion_id)
 
 
 def list_orders(session: Session, settings: Settings, state: OrderState | None, after: int) -> OrderPage:
@@ -95,21 +123,70 @@ def list_orders(session: Session, settings: Settings, state: OrderState | None, 
     return OrderPage.of(show(session, settings, revision_ids), revision_ids)
 
 
+def show_one(session: Session, settings: Settings, conversion_id: int) -> OrderDetail:
+    """Return an order with its corrections."""
+    [view] = show(session, settings, store.newest_revisions(session, [conversion_id]))
+    known = settings.event_type(view.event_type)
+    return OrderDetail(
+        **dict(view),
+        locks_at=known.locks_at(datetime.fromisoformat(view.event_date)) if known else None,
+        action_id=corrections_store.action_of(session, conversion_id),
+        corrections=_corrections(session, conversion_id),
+    )
+
+
 def show(session: Session, settings: Settings, revision_ids: Sequence[int]) -> list[OrderView]:
     """Return the views of revisions, by ascending id."""
     places = store.whereabouts(session, revision_ids)
     recorded = conversions.load(session, revision_ids)
     limit = age_limit(settings)
     return [
-        OrderView(**_facts(one.order, one.number, one.recorded_at, places[one.revision_id], limit)) for one in recorded
+        OrderView(**_facts(one.order, one.number, one.recorded_at, places[one.revision_id], limit))
+        for one in _as_they_are(session, recorded, places)
     ]
 
 
-def show_new(order: Order, limit: AgeLimit, now: datetime) -> bytes:
+def _as_they_are(
+    session: Session, recorded: Sequence[Recorded], places: Mapping[int, Whereabouts]
+) -> Iterator[Recorded]:
+    """Yield orders with what corrections have left of them."""
+    truths = corrections.truths(session, [one.conversion_id for one in recorded])
+    lines = corrections.lines_of(session, list(truths.values())) if truths else {}
+    for one in recorded:
+        if places[one.revision_id].cancelled:
+            yield replace(one, order=one.order.with_lines((0, 0, item.category) for item in one.order.items))
+        elif one.conversion_id in truths:
+            left = lines[truths[one.conversion_id]]
+            yield replace(one, order=one.order.with_lines((line.quantity, line.amount, line.category) for line in left))
+        else:
+            yield one
+
+
+def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
+    rows = corrections_store.corrections_of(session, conversion_id)
+    places = corrections_store.places(session, conversion_id, [row.id for row in rows]) if rows else {}
+    return [
+        CorrectionView(
+            number=row.number,
+            kind=Kind(row.kind),
+            reason=row.reason,
+            recorded_at=row.recorded_at,
+            occurred_at=row.occurred_at,
+            state=places[row.id].state,
+            hold_reason=places[row.id].hold_reason,
+            filename=places[row.id].filename,
+        )
+        for row in rows
+    ]
+
+
+def show_new(order: Order, limit: AgeLimit, now: datetime, locks_at: datetime | None = None) -> bytes:
     """Return the view of an order that was recorded this moment, in JSON, without the detour of a model."""
-    return orjson.dumps(_facts(order, 1, now, _JUST_RECORDED[order.hold_reason], limit), option=orjson.OPT_UTC_Z)
+    facts = _facts(order, 1, now, _JUST_RECORDED[order.hold_reason], limit)
+    return orjson.dumps(facts | {"locks_at": locks_at} | _NOT_CORRECTED, option=orjson.OPT_UTC_Z)
 
 
+_NOT_CORRECTED: Final[dict[str, Any]] = {"action_id": None, "corrections": []}
 _JUST_RECORDED: Final = {reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION)}
 
 
@@ -118,6 +195,7 @@ def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabout
     state = order_state(
         hold_reason=place.hold_reason,
         left_out=place.state,
+        cancelled=place.cancelled,
         batched=place.batch_id is not None,
         arrived=place.arrived,
         doubtful=place.doubtful,

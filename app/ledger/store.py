@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNDELIVERED
+from app.conversions.corrections_store import CANCELLED
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
@@ -33,6 +34,7 @@ class Whereabouts:
     first_line: int | None = None
     arrived: bool = False
     doubtful: bool = False
+    cancelled: bool = False
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:
@@ -53,7 +55,7 @@ def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> list[in
 
 
 def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Whereabouts]:
-    """Return what the later stages know of revisions: their wait, what an export left out, their batch and line.
+    """Return what the later stages know of revisions: their wait or end, what an export left out, their batch and line.
 
     Each table is asked by its own key: a planner that may join them may find reading one of them whole cheaper.
     """
@@ -61,20 +63,23 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
     waits = select(UNSENT.c.revision_id, UNSENT.c.hold_reason).where(UNSENT.c.revision_id.in_(revision_ids))
     omitted = select(LEFT_OUT).where(LEFT_OUT.c.revision_id.in_(revision_ids))
     lines = select(BATCH_LINE).where(BATCH_LINE.c.revision_id.in_(revision_ids))
+    cancelled = select(CANCELLED.c.revision_id).where(CANCELLED.c.revision_id.in_(revision_ids))
     found: dict[int, dict[str, Any]] = {revision_id: {} for revision_id in revision_ids}
     for row in connection.execute(waits):
         found[row.revision_id]["hold_reason"] = row.hold_reason
     for row in connection.execute(omitted):
         found[row.revision_id].update(state=row.state, reason=row.reason, detail=row.detail)
+    for revision_id in connection.execute(cancelled).scalars():
+        found[revision_id]["cancelled"] = True
     placed = connection.execute(lines).all()
-    files = _files(session, {row.batch for row in placed}) if placed else {}
+    files = files_of(session, {row.batch for row in placed}) if placed else {}
     for row in placed:
         found[row.revision_id].update(files[row.batch], first_line=row.first_line)
     return {revision_id: Whereabouts(**facts) for revision_id, facts in found.items()}
 
 
-def _files(session: Session, batches: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return what an order is told of its batch."""
+def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return what an order or a correction is told of its batch."""
     names = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(batches))
     tried = select(ATTEMPT.c.batch, ATTEMPT.c.status).where(ATTEMPT.c.batch.in_(batches)).distinct()
     connection = session.connection()
@@ -105,6 +110,8 @@ def page(session: Session, state: OrderState | None, after: int) -> list[int]:
 def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
+    cancelled = CANCELLED.c.revision_id
+    left_out = select(omitted).where(~exists().where(cancelled == omitted))
     arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],
@@ -113,9 +120,10 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
         ],
         OrderState.HELD: [
             (waits, select(waits).where(UNSENT.c.hold_reason.is_not(None))),
-            (omitted, select(omitted).where(LEFT_OUT.c.state == "held")),
+            (omitted, left_out.where(LEFT_OUT.c.state == "held")),
         ],
-        OrderState.EXPIRED: [(omitted, select(omitted).where(LEFT_OUT.c.state == "expired"))],
+        OrderState.EXPIRED: [(omitted, left_out.where(LEFT_OUT.c.state == "expired"))],
+        OrderState.CANCELLED: [(cancelled, select(cancelled))],
         OrderState.BATCHED: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=False))))],
         OrderState.UNKNOWN: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
         OrderState.DELIVERED: [(line, select(line).where(arrived))],

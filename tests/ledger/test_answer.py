@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.batches.batch import AgeLimit
 from app.conversions.order import Item, Order
-from app.ledger.orders import OrderView, show_new
+from app.ledger.orders import OrderDetail, show_new
 from tests.support import NOW, order
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
@@ -32,13 +32,16 @@ ORDERS = st.builds(
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@given(ORDERS, TIMES, st.integers(1, 88))
-def test_the_answer_is_what_the_model_would_say(one: Order, now: datetime, days: int) -> None:
+@given(ORDERS, TIMES, st.integers(1, 88), st.none() | TIMES)
+def test_the_answer_is_what_the_model_would_say(
+    one: Order, now: datetime, days: int, locks_at: datetime | None
+) -> None:
     """Every field is there, in its form: times, amounts, texts; and a client that knows the model can read it."""
-    content = show_new(one, AgeLimit(days, 398), now)
-    view = OrderView.model_validate_json(content, extra="forbid")
+    content = show_new(one, AgeLimit(days, 398), now, locks_at)
+    view = OrderDetail.model_validate_json(content, extra="forbid")
     assert view.model_dump_json().encode() == content
-    assert (view.expires_at, view.recorded_at) == (
+    assert (view.locks_at, view.expires_at, view.recorded_at) == (
+        locks_at,
         one.event_date.astimezone(UTC) + timedelta(days=days if one.media_id is None else 398),
         now,
     )
@@ -46,6 +49,6 @@ def test_the_answer_is_what_the_model_would_say(one: Order, now: datetime, days:
 
 def test_an_order_without_credit_is_held() -> None:
     """The state and its reason are told at once."""
-    view = OrderView.model_validate_json(show_new(replace(order(), click_id=None), AgeLimit(87, 397), NOW))
+    view = OrderDetail.model_validate_json(show_new(replace(order(), click_id=None), AgeLimit(87, 397), NOW))
     assert (view.state, view.hold_reason, view.reason) == ("held", "no_attribution", "no_attribution")
-    assert OrderView.model_validate_json(show_new(order(), AgeLimit(87, 397), NOW)).state == "pending"
+    assert OrderDetail.model_validate_json(show_new(order(), AgeLimit(87, 397), NOW)).state == "pending"

@@ -1,0 +1,295 @@
+"""What a shop says of an order after it had sent it: recorded once, and answered with what impact.com will be told.
+
+While nothing of the order has left, the order itself changes or is cancelled. After that the correction waits for the
+file that holds the order to be delivered; of several that wait only the newest is left, with what all of them say.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+import orjson
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from app.batches import store as batches
+from app.config import Settings
+from app.conversions import corrections_store as store
+from app.conversions import store as conversions
+from app.conversions.correction import Corrected, Kind, Line, Lines, Newer, Standing, Wish, correct
+from app.conversions.correction_body import fingerprint, read_correction
+from app.conversions.store import Recorded
+from app.database import Database, only_by_keys, retried
+from app.errors import Fault, InvalidInput, NotFound
+from app.event_type import EventType
+from app.impact.currency import format_amount
+from app.impact.reasons import known_reasons
+from app.ledger import corrections_store as ledger
+from app.ledger.orders import Money
+from app.ledger.state import CorrectionState
+from app.strict_json import unusable
+
+ORDER_LEVELS: Final = frozenset({"order", "chained"})
+"""Levels of event types whose orders are one line of a file."""
+
+DETAILS: Final = {
+    CorrectionState.APPLIED: "Nothing of the order had left: it leaves as it is now.",
+    CorrectionState.WAITING: "It leaves with the first export after all earlier files with this order have arrived.",
+    CorrectionState.HELD: "impact.com takes a line that leaves an amount at 0 for a modification, so that no file can"
+    " reverse this order: reverse it in impact.com's interface or by its API.",
+}
+CANCELLED: Final = "Nothing of the order had left, and nothing of it will."
+UNDONE: Final = "Nothing differs any more from what impact.com was told: nothing is sent."
+
+
+class CorrectedItem(BaseModel):
+    """One line of the order in the end; `reason` is there if impact.com is told of it."""
+
+    sku: str
+    category: str
+    quantity: int
+    amount: Money
+    reason: str | None
+
+
+class CorrectionAnswer(BaseModel):
+    """A correction that was accepted, and the order as it is then: final values, never differences.
+
+    `level` says how impact.com is told: by the lines that have a `reason`, or by one line for the order; null if there
+    is nothing to tell it. `corrected` are the SKUs that were spoken of.
+    """
+
+    order_id: str
+    event_type: str
+    number: int
+    kind: Kind
+    reason: str
+    recorded_at: datetime
+    occurred_at: datetime | None
+    state: CorrectionState
+    hold_reason: str | None
+    detail: str
+    level: Literal["item", "order"] | None
+    currency: str
+    amount: Money
+    items: list[CorrectedItem]
+    corrected: list[str]
+    warnings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A correction as it came, of the order that its path names."""
+
+    event_type: str
+    order_id: str
+    kind: Kind
+    body: bytes
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer in JSON, and whether it is that of an earlier call under the same key."""
+
+    content: bytes
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that there is to know of an order while it is corrected."""
+
+    recorded: Recorded
+    standing: Standing
+    number: int
+    event_type: EventType | None
+
+
+def unknown_order() -> NotFound:
+    """Return the refusal of a correction of an order that is not recorded."""
+    return NotFound(
+        "No order with this id is recorded for this event type; POST /orders first, or name its event_type.",
+        code="ACTION_NOT_FOUND",
+    )
+
+
+@retried
+def accept(database: Database, settings: Settings, request: Request, now: datetime) -> Answered:
+    """Record a correction, durably. Raises InvalidInput, NotFound, Conflict or Unavailable: then nothing changed."""
+    if unusable(request.event_type):
+        raise unknown_order()
+    event_type = settings.event_type(request.event_type)
+    reasons = event_type.known_reasons if event_type else known_reasons()
+    wish = read_correction(request.body, request.kind, reasons, now)
+    with database.transaction() as session:
+        only_by_keys(session)
+        conversion_id = conversions.lock(session, request.event_type, request.order_id)
+        if conversion_id is None:
+            raise unknown_order()
+        known = request.idempotency_key and store.with_key(session, conversion_id, request.idempotency_key)
+        if known:
+            return _replay(known.request, known.answer, wish)
+        case = _look(session, conversion_id, wish, event_type)
+        corrected = correct(case.standing, wish, now)
+        return Answered(_record(session, case, wish, corrected, request.idempotency_key, now))
+
+
+def _replay(request: str, answer: str, wish: Wish) -> Answered:
+    if request != fingerprint(wish):
+        detail = "This Idempotency-Key was used for another correction of this order; give each one its own."
+        raise InvalidInput([Fault("IDEMPOTENCY_KEY_REUSED", detail)])
+    return Answered(answer.encode(), replayed=True)
+
+
+# The order as the correction finds it ---------------------------------------------------------------------------
+
+
+def _look(session: Session, conversion_id: int, wish: Wish, event_type: EventType | None) -> _Case:
+    """Take the order out of the exporter's hands and look at it: what waits is taken first, since it may be leaving."""
+    recorded = conversions.newest_of(session, conversion_id)
+    conversions.withdraw(session, recorded.revision_id)
+    store.withdraw(session, conversion_id)
+    as_recorded = tuple(Line(one.sku, one.category, one.quantity, one.amount) for one in recorded.order.items)
+    before = store.newest(session, conversion_id)
+    standing = Standing(
+        recorded.order.currency,
+        as_recorded,
+        is_reversed=bool(before and before.reverses),
+        newer=tuple(_newer(session, conversion_id, wish)),
+    )
+    if recorded.number > 1:
+        gone = conversions.skus_before(session, conversion_id, recorded.revision_id)
+        standing = replace(standing, gone=frozenset(gone - {line.sku for line in as_recorded}))
+    if ledger.has_left(session, recorded.revision_id):
+        standing = _after_leaving(session, conversion_id, standing)
+        locks_at = event_type.locks_at(recorded.order.event_date) if event_type else None
+        standing = replace(standing, locks_at=locks_at)
+    return _Case(recorded, standing, before.number + 1 if before else 1, event_type)
+
+
+def _after_leaving(session: Session, conversion_id: int, standing: Standing) -> Standing:
+    """Add what corrections have left of an order that has left, and what impact.com knows of that."""
+    sent, told = ledger.sent(session, conversion_id)
+    truth = store.truths(session, [conversion_id]).get(conversion_id)
+    lines = store.lines_of(session, [one for one in (truth, told) if one is not None])
+    return replace(
+        standing,
+        sent=sent,
+        lines=standing.lines if truth is None else lines[truth],
+        told=standing.lines if told is None else lines[told],
+    )
+
+
+def _newer(session: Session, conversion_id: int, wish: Wish) -> Iterator[Newer]:
+    if wish.occurred_at is not None:
+        for row in store.later_than(session, conversion_id, wish.occurred_at):
+            yield Newer(Kind(row.kind), frozenset(orjson.loads(row.answer)["corrected"]))
+
+
+# What becomes of it ---------------------------------------------------------------------------------------------
+
+
+def _record(
+    session: Session, case: _Case, wish: Wish, corrected: Corrected, idempotency_key: str | None, now: datetime
+) -> bytes:
+    """Record a correction and what follows from it, and return the answer."""
+    recorded, in_place = case.recorded, case.standing.told is None
+    answer = _answer(case, wish, corrected, now)
+    content = answer.model_dump_json()
+    row = {
+        "conversion_id": recorded.conversion_id,
+        "number": case.number,
+        "kind": wish.kind.value,
+        "reason": wish.reason,
+        "reverses": corrected.reverses,
+        "occurred_at": wish.occurred_at,
+        "recorded_at": now,
+        "revision_id": _revise(session, recorded, corrected, now) if in_place else None,
+        "idempotency_key": idempotency_key,
+        "request": fingerprint(wish),
+        "answer": content,
+    }
+    correction_id = store.add(session, row, () if in_place else corrected.lines)
+    if wish.action_id is not None:
+        store.name_action(session, recorded.conversion_id, wish.action_id)
+    if in_place and corrected.reverses:
+        store.cancel(session, recorded.revision_id, correction_id)
+    elif answer.level is not None:
+        store.wait(
+            session,
+            correction_id=correction_id,
+            conversion_id=recorded.conversion_id,
+            event_type=recorded.order.event_type,
+            level=answer.level,
+            lines=_number_of_lines(answer.level, corrected.lines),
+            hold_reason=corrected.hold_reason,
+        )
+    return content.encode()
+
+
+def _revise(session: Session, recorded: Recorded, corrected: Corrected, now: datetime) -> int:
+    """Return the revision that a correction makes of an order that has not left; a cancelled one keeps its last."""
+    batches.forget_omissions(session, [recorded.revision_id])
+    if corrected.reverses:
+        return recorded.revision_id
+    order = recorded.order.with_lines((line.quantity, line.amount, line.category) for line in corrected.lines)
+    order = replace(order, items=tuple(item for item in order.items if item.quantity))
+    conversion_id = recorded.conversion_id
+    added = conversions.add_revisions(session, {conversion_id: order}, number=recorded.number + 1, now=now)
+    return added[conversion_id]
+
+
+def _level(case: _Case, corrected: Corrected) -> Literal["item", "order"] | None:
+    """Return by what lines impact.com is told of a correction, or None if there is nothing to tell it.
+
+    Nothing comes after the reversal of an order, so that this is one line of it also where all others name items.
+    """
+    told = case.standing.told
+    if told is None or corrected.lines == told:
+        return None
+    if corrected.reverses:
+        return "order"
+    if case.event_type is None or case.event_type.level not in ORDER_LEVELS:
+        return "item"
+    same = sum(line.amount for line in corrected.lines) == sum(line.amount for line in told)
+    return None if same else "order"
+
+
+def _number_of_lines(level: str, lines: Lines) -> int:
+    return 1 if level == "order" else sum(line.reason is not None for line in lines)
+
+
+def _answer(case: _Case, wish: Wish, corrected: Corrected, now: datetime) -> CorrectionAnswer:
+    order, level = case.recorded.order, _level(case, corrected)
+    state = CorrectionState.APPLIED
+    if level is not None:
+        state = CorrectionState.HELD if corrected.hold_reason else CorrectionState.WAITING
+    detail = DETAILS[state]
+    if level is None and case.standing.told is not None:
+        detail = UNDONE
+    elif level is None and corrected.reverses:
+        detail = CANCELLED
+    return CorrectionAnswer(
+        order_id=order.order_id,
+        event_type=order.event_type,
+        number=case.number,
+        kind=wish.kind,
+        reason=wish.reason,
+        recorded_at=now,
+        occurred_at=wish.occurred_at,
+        state=state,
+        hold_reason=corrected.hold_reason if level else None,
+        detail=detail,
+        level=level,
+        currency=order.currency,
+        amount=format_amount(sum(line.amount for line in corrected.lines), order.currency),
+        items=[_item(line, order.currency) for line in corrected.lines],
+        corrected=list(corrected.skus),
+        warnings=list(corrected.warnings),
+    )
+
+
+def _item(line: Line, currency: str) -> CorrectedItem:
+    return CorrectedItem(**asdict(line) | {"amount": format_amount(line.amount, currency)})

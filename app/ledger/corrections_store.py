@@ -1,0 +1,81 @@
+"""Reading what became of corrections, across the stages. Every statement starts at an order's key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, func, select
+from sqlmodel import Session
+
+from app.batches.store import BATCH_LINE, CORRECTION_LINE
+from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
+from app.ledger.state import CorrectionState, correction_state
+from app.ledger.store import files_of
+
+SHOWN: Final = 100
+"""So many corrections of an order are shown, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a correction is: it waits (and may be held), or stands in a file, or neither."""
+
+    waits: bool = False
+    hold_reason: str | None = None
+    filename: str | None = None
+    arrived: bool = False
+    doubtful: bool = False
+
+    @property
+    def state(self) -> CorrectionState:
+        """The state that this is."""
+        return correction_state(
+            waits=self.waits,
+            hold_reason=self.hold_reason,
+            batched=self.filename is not None,
+            arrived=self.arrived,
+            doubtful=self.doubtful,
+        )
+
+
+def has_left(session: Session, revision_id: int) -> bool:
+    """Say whether a revision is in a batch."""
+    line = select(BATCH_LINE.c.revision_id).where(BATCH_LINE.c.revision_id == revision_id)
+    return session.connection().execute(line).first() is not None
+
+
+def sent(session: Session, conversion_id: int) -> tuple[int, int | None]:
+    """Return how many corrections of an order have left, and the newest of them."""
+    lines = (
+        select(func.count(), func.max(CORRECTION.c.id))
+        .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == CORRECTION.c.id)
+        .where(CORRECTION.c.conversion_id == conversion_id)
+    )
+    number, last = session.connection().execute(lines).one()
+    return number, last
+
+
+def corrections_of(session: Session, conversion_id: int) -> Sequence[Row[Any]]:
+    """Return an order's newest corrections in their order."""
+    columns = (CORRECTION.c[name] for name in ("id", "number", "kind", "reason", "recorded_at", "occurred_at"))
+    newest = select(*columns).where(CORRECTION.c.conversion_id == conversion_id).order_by(CORRECTION.c.number.desc())
+    return session.connection().execute(newest.limit(SHOWN)).all()[::-1]
+
+
+def places(session: Session, conversion_id: int, correction_ids: Sequence[int]) -> dict[int, Place]:
+    """Return where corrections of an order are."""
+    connection = session.connection()
+    lines = connection.execute(select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))).all()
+    files = files_of(session, {row.batch for row in lines}) if lines else {}
+    names = ("filename", "arrived", "doubtful")
+    found = {row.correction_id: Place(**{name: files[row.batch][name] for name in names}) for row in lines}
+    waits = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    for row in connection.execute(waits):
+        found[row.correction_id] = Place(waits=True, hold_reason=row.hold_reason)
+    return {correction_id: found.get(correction_id, Place()) for correction_id in correction_ids}
+
+
+def action_of(session: Session, conversion_id: int) -> str | None:
+    """Return the name that impact.com gave to an order, where it is known."""
+    known = select(ACTION.c.action_id).where(ACTION.c.conversion_id == conversion_id)
+    return session.connection().execute(known).scalar_one_or_none()
