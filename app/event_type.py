@@ -9,6 +9,9 @@ from app.impact.columns import OPTIONAL_COLUMNS
 from app.impact.currency import DECIMALS
 
 ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
+ModificationLayout = Literal["blank", "repeat", "indexed"]
+"""How the items of an order stand in a file of modifications: a line each, the order named on the first one only or on
+all of them; or one line for the order, with numbered columns."""
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
@@ -35,6 +38,7 @@ class EventType(BaseModel):
     columns: tuple[str, ...] = ()
     channel: ChannelName | None = None
     email_to: EmailAddress | None = None
+    modification_layout: ModificationLayout = "blank"
 
     @field_validator("currency")
     @classmethod
