@@ -234,7 +234,9 @@ def run_purge() -> None:
 
 @cli.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A conversion file, ours or made by hand.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="A file of orders or of modifications, ours or made by hand.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     now: Annotated[str, typer.Option(help="Judge ages as of this time (ISO 8601 with offset).")] = "",
 ) -> None:

@@ -20,7 +20,7 @@ from app.batches import modifications_store as store
 from app.batches import store as batches
 from app.batches.batch import BatchFile, BatchKind, file_name
 from app.batches.commit import Clock, advance, batch_row, until_committed
-from app.batches.modification import MOST_INDEXED, Form, Modification, is_indexed, render, room
+from app.batches.modification import Form, Modification, is_indexed, render, room
 from app.batches.modifications_store import Hold, Waiting
 from app.batches.store import Claim
 from app.check.check import faults_of
@@ -30,6 +30,7 @@ from app.database import Database, only_by_keys, retried
 from app.errors import Failure
 from app.event_type import EventType
 from app.impact.currency import DECIMALS
+from app.impact.modifications import MOST_INDEXED
 
 logger = logging.getLogger(__name__)
 

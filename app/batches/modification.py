@@ -1,7 +1,7 @@
 """What a file of modifications is: what it says of an order, and in which layout.
 
 impact.com's documents name the columns of such a file but show no template of one with items, so that the layout is a
-setting of the event type, and every name that they leave open stands in this module alone.
+setting of the event type.
 """
 
 import csv
@@ -9,23 +9,13 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from app.batches.batch import HEADER_LINES, BatchFile
 from app.event_type import ModificationLayout
 from app.impact.columns import Level
 from app.impact.currency import format_amount
-
-BY_ORDER: Final = ("ActionTrackerID", "Oid")
-BY_ACTION: Final = ("ActionID",)
-"""What names an order: never both in one file."""
-ORDER_VALUES: Final = ("Amount", "Reason")
-ITEM_VALUES: Final = ("SKU", "Amount", "Quantity", "Category", "Reason")
-INDEXED_VALUES: Final = ("Sku", "Amount", "Quantity", "Category", "Reason")
-"""Numbered from 1. The old document that has this layout numbers all but the reason; the newer one wants a reason for
-each item, and the items of one order may have different ones, so that it is numbered too."""
-MOST_INDEXED: Final = 1_000
-"""Items of an order that one line can hold: its header must remain a line that can be read."""
+from app.impact.modifications import BY_ACTION, BY_ORDER, INDEXED_VALUES, ITEM_VALUES, ORDER_VALUES
 
 
 class Line(NamedTuple):
