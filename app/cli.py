@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import Progress, wrap_file
 
 from app import logs, worker
+from app.batches import amend
 from app.batches.build import plans
 from app.check.check import report
 from app.clicks.release import release
@@ -184,7 +185,22 @@ def _show_plans(service: Service) -> None:
             )
         for one in plan.omissions:
             typer.echo(f"{plan.event_type}: revision {one.revision_id} {one.state} ({one.reason}): {one.detail}")
-    typer.echo(f"{sent} orders would be sent, {left} would not. Nothing was changed.")
+    amended, held = _show_corrections(service)
+    corrections = f", and {amended} corrections, {held} would be held" if amended or held else ""
+    typer.echo(f"{sent} orders would be sent, {left} would not{corrections}. Nothing was changed.")
+
+
+def _show_corrections(service: Service) -> tuple[int, int]:
+    """Print the files of corrections, and return how many would leave and how many would be held."""
+    sent = held = 0
+    for plan in amend.plans(service.database, service.settings, service.clock):
+        sent, held = sent + len(plan.corrections), held + len(plan.holds)
+        if plan.file:
+            size = f"{plan.file.rows} rows, {len(plan.corrections)} corrections, {len(plan.file.content)} bytes"
+            typer.echo(f"{plan.event_type}: {size}")
+        for one in plan.holds:
+            typer.echo(f"{plan.event_type}: correction {one.correction_id} held ({one.reason}): {one.detail}")
+    return sent, held
 
 
 def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
@@ -218,7 +234,9 @@ def run_purge() -> None:
 
 @cli.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A conversion file, ours or made by hand.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.csv", help="A file of orders or of modifications, ours or made by hand.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     now: Annotated[str, typer.Option(help="Judge ages as of this time (ISO 8601 with offset).")] = "",
 ) -> None:

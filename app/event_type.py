@@ -12,6 +12,9 @@ from app.impact.locking import LockingRule, parse_locking_rule
 from app.impact.reasons import LONGEST_REASON, known_reasons
 
 ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
+ModificationLayout = Literal["blank", "repeat", "indexed"]
+"""How the items of an order stand in a file of modifications: a line each, the order named on the first one only or on
+all of them; or one line for the order, with numbered columns."""
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 
@@ -42,6 +45,7 @@ class EventType(BaseModel):
     columns: tuple[str, ...] = ()
     channel: ChannelName | None = None
     email_to: EmailAddress | None = None
+    modification_layout: ModificationLayout = "blank"
     reasons: tuple[str, ...] = ()
     locks_after: Annotated[LockingRule, BeforeValidator(_locking_rule)] | None = None
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from app.batches import build
+from app.batches import exporter
 from app.delivery import deliver
 from app.delivery import store as deliveries
 from app.errors import Failure, LeaseLost, Unavailable
@@ -29,10 +29,10 @@ def build_one(service: Service) -> bool:
     """Build the open export if it is free, and say whether there was one."""
     if service.hold.applies(service.database):
         return False
-    claimed = build.claim(service.database, service.settings)
+    claimed = exporter.claim(service.database, service.settings)
     if claimed is None:
         return False
-    build.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set)
+    exporter.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set)
     service.bell.ring()
     return True
 

@@ -37,14 +37,14 @@ SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", 
 STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
-        "corrections_store",
+        *("corrections_store", "modifications_store"),
     }
 )
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
-        *("notify", "corrections"),
+        *("notify", "corrections", "amend", "commit", "exporter"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

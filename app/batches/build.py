@@ -1,4 +1,4 @@
-"""The exporter: what waits becomes files, one transaction a file.
+"""What waits becomes files of orders, one transaction a file.
 
 A file is planned and rendered from a read snapshot, then committed together with the removal of its `unsent` rows. A
 crash before that commit leaves nothing behind, one after it leaves a batch that waits for its delivery: there is no
@@ -31,14 +31,15 @@ from app.batches.batch import (
     is_too_old,
     render,
 )
+from app.batches.commit import Clock, advance, batch_row, until_committed
 from app.batches.lines_store import read_lines
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
 from app.config import Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
-from app.database import Database, database_now, only_by_keys, retried
-from app.errors import Failure, LeaseLost, Unavailable
+from app.database import Database, only_by_keys, retried
+from app.errors import Failure
 from app.event_type import EventType
 from app.impact.currency import DECIMALS
 from app.impact.limits import MAX_AGE_DAYS_WITH_MEDIA_ID
@@ -49,9 +50,6 @@ READ_CHUNK: Final = 1_000
 AHEAD: Final = 1
 """Files that are rendered while one is checked and committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
-MOST_REPLANS: Final = 20
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(slots=True)
@@ -109,42 +107,6 @@ def age_limit(settings: Settings) -> AgeLimit:
     return AgeLimit(settings.max_event_age_days - margin, MAX_AGE_DAYS_WITH_MEDIA_ID - margin)
 
 
-def claim(database: Database, settings: Settings) -> Claim | None:
-    """Take the open export, if it is free."""
-    with database.transaction() as session:
-        claimed = store.claim_export(session, timedelta(seconds=settings.lease_seconds))
-    if claimed:
-        logger.debug("export.claimed", extra={"export": claimed.export_id})
-    return claimed
-
-
-def run(
-    database: Database, settings: Settings, claimed: Claim, clock: Clock, stopping: Callable[[], bool] = bool
-) -> None:
-    """Build every file of an export that is ours, and end it. Stops between files when `stopping` says so.
-
-    Raises LeaseLost if another worker has taken over, Unavailable if the database is away: both leave the export open,
-    and whoever takes it up goes on after the last file. Any other failure ends it, so that the next one can begin.
-    """
-    try:
-        for plan in plans(
-            database, settings, clock, commit=lambda plan: _commit(database, settings, claimed, plan, clock())
-        ):
-            if stopping():
-                _release(database, claimed)
-                logger.info("export.interrupted", extra={"export": claimed.export_id, "last": plan.last})
-                return
-    except (LeaseLost, Unavailable):
-        raise
-    except Exception as error:
-        reason = str(error) if isinstance(error, Failure) else "An unexpected error; see the service's log."
-        _end(database, claimed, clock(), "failed", reason)
-        raise
-    logger.debug("export.ending", extra={"export": claimed.export_id})
-    _end(database, claimed, clock(), "done", None)
-    logger.info("export.done", extra={"export": claimed.export_id})
-
-
 def plans(
     database: Database, settings: Settings, clock: Clock, commit: Callable[[Plan], bool] | None = None
 ) -> Iterator[Plan]:
@@ -155,19 +117,15 @@ def plans(
     with database.snapshot() as session:
         event_types, upto = store.waiting_event_types(session), store.newest_waiting(session)
     for key in event_types:
-        after, replans = 0, 0
-        while True:
-            for plan in rendered(database, settings, key, after, upto, clock):
-                _accept(database, settings, plan)
-                if commit is not None and not commit(plan):
-                    break
-                after = plan.last
-                yield plan
-            else:
-                break
-            replans += 1
-            if replans > MOST_REPLANS:
-                raise Failure("Orders kept changing while they were exported; trigger the export again.")
+        plans_after = partial(_accepted, database, settings, key, upto, clock)
+        yield from until_committed(plans_after, commit)
+
+
+def _accepted(database: Database, settings: Settings, key: str, upto: int, clock: Clock, after: int) -> Iterator[Plan]:
+    """Yield the files of an event type from revision `after` on, checked."""
+    for plan in rendered(database, settings, key, after, upto, clock):
+        _accept(database, settings, plan)
+        yield plan
 
 
 def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
@@ -344,7 +302,7 @@ def _refused(file: BatchFile, orders: Sequence[Recorded], now: datetime) -> list
 
 
 @retried
-def _commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, now: datetime) -> bool:
+def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, now: datetime) -> bool:
     """Make a plan durable and renew the lease. Returns False, changing nothing, if an order has changed since."""
     with database.transaction() as session:
         only_by_keys(session)
@@ -352,7 +310,8 @@ def _commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, 
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})
-        _progress(session, settings, claimed, plan)
+        counts = {state: plan.count(state) for state in ("held", "expired")}
+        advance(session, settings, claimed, exported=len(plan.orders), **counts)
         store.omit(session, claimed.export_id, plan.omissions)
         if plan.file:
             _add(session, claimed, plan, plan.file, now)
@@ -361,40 +320,8 @@ def _commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, 
     return True
 
 
-def _progress(session: Session, settings: Settings, claimed: Claim, plan: Plan) -> None:
-    store.advance_export(
-        session,
-        claimed,
-        exported=store.EXPORT.c.exported + len(plan.orders),
-        held=store.EXPORT.c.held + plan.count("held"),
-        expired=store.EXPORT.c.expired + plan.count("expired"),
-        leased_until=database_now(session) + timedelta(seconds=settings.lease_seconds),
-    )
-
-
 def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
     store.forget_omissions(session, plan.orders)
-    row = {
-        "batch_id": plan.batch_id,
-        "export_id": claimed.export_id,
-        "kind": BatchKind.CONVERSIONS.value,
-        "event_type": plan.event_type,
-        "filename": file.name,
-        "created_at": now,
-        "rows": file.rows,
-        "orders": len(plan.orders),
-        "sha256": file.sha256,
-    }
+    row = batch_row(BatchKind.CONVERSIONS, plan.event_type, plan.batch_id, file, len(plan.orders), claimed, now)
     store.add_batch(session, row, file.content, plan.orders, file.first_lines)
     logger.debug("batch.added", extra={"batch": plan.batch_id})
-
-
-def _release(database: Database, claimed: Claim) -> None:
-    """Let another worker go on at once."""
-    with database.transaction() as session:
-        store.advance_export(session, claimed, leased_until=None)
-
-
-def _end(database: Database, claimed: Claim, now: datetime, state: str, failure: str | None) -> None:
-    with database.transaction() as session:
-        store.advance_export(session, claimed, state=state, slot=None, ended_at=now, failure=failure, leased_until=None)

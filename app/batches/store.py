@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     Row,
     Select,
+    Table,
     delete,
     false,
     func,
@@ -41,7 +42,8 @@ OPEN: Final = 1
 class Export(SQLModel, table=True):
     """One run of the exporter. `slot` is 1 while it is queued or running and NULL after: so one is open at a time.
 
-    `token` grows with every claim; what an earlier claimant still tries to record is refused by it.
+    `token` grows with every claim; what an earlier claimant still tries to record is refused by it. `corrections` have
+    left with it; of those that were there when it ended, some wait for a delivery and some are held.
     """
 
     __tablename__ = "export"
@@ -63,6 +65,9 @@ class Export(SQLModel, table=True):
     exported: int = 0
     held: int = 0
     expired: int = 0
+    corrections: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    corrections_waiting: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    corrections_held: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     failure: str | None = None
     token: int = 0
     leased_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
@@ -296,12 +301,26 @@ def add_batch(
     session: Session, row: dict[str, Any], content: bytes, revision_ids: Sequence[int], first_lines: Sequence[int]
 ) -> int:
     """Add a batch with its bytes, the first line of each revision, and its place in the delivery queue, due now."""
+    return _add_file(session, row, content, BATCH_LINE, revision_ids, first_lines)
+
+
+def add_modifications(
+    session: Session, row: dict[str, Any], content: bytes, correction_ids: Sequence[int], first_lines: Sequence[int]
+) -> int:
+    """Add a batch of modifications likewise."""
+    return _add_file(session, row, content, CORRECTION_LINE, correction_ids, first_lines)
+
+
+def _add_file(
+    session: Session, row: dict[str, Any], content: bytes, lines: Table, ids: Sequence[int], first_lines: Sequence[int]
+) -> int:
     connection = session.connection()
+    [key] = lines.primary_key
     number: int = connection.execute(insert(BATCH).returning(BATCH.c.id), [row]).scalar_one()
     connection.execute(insert(BATCH_CONTENT), [{"batch": number, "content": content}])
-    placed = numbers(session, revision_id=revision_ids, first_line=first_lines)
-    lines = select(placed.c.revision_id, literal(number), placed.c.first_line)
-    connection.execute(insert(BATCH_LINE).from_select(["revision_id", "batch", "first_line"], lines))
+    placed = numbers(session, id=ids, first_line=first_lines)
+    here = select(placed.c.id, literal(number), placed.c.first_line)
+    connection.execute(insert(lines).from_select([key, lines.c.batch, lines.c.first_line], here))
     connection.execute(insert(UNDELIVERED), [{"batch": number, "due_at": database_now(session)}])
     return number
 

@@ -1,1 +1,1 @@
-"""What impact.com would refuse in a conversion file, whoever made it."""
+"""What impact.com would refuse in a file of conversions or modifications, whoever made it."""

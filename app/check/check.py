@@ -1,4 +1,4 @@
-"""What impact.com would refuse in an item-level conversion file, whoever made it.
+"""What impact.com would refuse in an item-level conversion file, or in a file of modifications, whoever made it.
 
 Facts: impact.com's FTP and e-mail conversion guide, its conversion reference, and its lists of error reasons and file
 submission errors; which of them a rule comes from is said beside its code. Memory does not grow with the file.
@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Final, TextIO
 from app.check.findings import Finding, shown
 from app.check.glance import looks_right
 from app.check.header import read_header
+from app.check.modification_header import is_modification, read_modification_header
+from app.check.modification_rows import ModificationRows
 from app.check.records import Records
 from app.check.rows import Rows
 from app.check.runs import Runs
@@ -60,12 +62,17 @@ class Check:
         header = next(blocks).records
         if not header and not found:
             yield Finding("CHECK_FILE_EMPTY", 1, None, None, "The file is empty; it needs a header line and rows.")
-        columns = read_header(header[0], found) if header else {}
-        if not columns:
+        if header and is_modification(header[0]):
+            corrections = read_modification_header(header[0], found)
+            runs = Runs(corrections.order_column)
+            rows: Rows | ModificationRows = ModificationRows(corrections, len(header[0]), runs, found)
+        elif columns := read_header(header[0], found) if header else {}:
+            runs = Runs()
+            rows = Rows(columns, len(header[0]), self._now, runs, found)
+        else:
             yield from _drained(found)
             return
-        with closing(Runs()) as runs:
-            rows = Rows(columns, len(header[0]), self._now, runs, found)
+        with closing(runs):
             for block in blocks:
                 rows.read(block, records.misread)
                 yield from _drained(found)

@@ -1,4 +1,4 @@
-"""What can be wrong with a conversion file: the codes, and the rules on the values of single columns.
+"""What can be wrong with a file: the codes, and the rules on the values of single columns.
 
 impact.com's own codes are those of its lists of error reasons and of file submission errors. Codes of ours begin with
 `CHECK_`, so that nobody looks for them there.
@@ -22,9 +22,11 @@ IMPACT_CODES: Final[dict[str, str]] = {
     "ACTIONTRACKERID_INVALID": "file submission errors: the ActionTrackerId value is invalid",
     "ACTION_REF_NOT_FOUND": "error reasons: no referral information; attribution keys by the conversion reference",
     "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER": "error reasons",
+    "BAD_DISPOSITION": "file submission errors: not a valid reason; the standard ones by the modification reference",
     "INVALID_CURRENCY_CODE": "error reasons; ISO 4217",
     "INVALID_EVENT_DATE": "error reasons; ISO 8601 with offset by the FTP guide",
     "MALFORMED": "error reasons: a click value or a column of the wrong type; lengths by the conversion reference",
+    "NO_CHANGE": "file submission errors: the modification changes nothing",
     "NO_ITEM": "error reasons; the item columns by the FTP guide",
     "OID_DUPLICATE": "file submission errors: lines of one order are not consecutive",
     "OID_MISSING": "error reasons",
@@ -56,11 +58,14 @@ OWN_CODES: Final[dict[str, str]] = {
     "CHECK_HEADER_MISSING": "FTP guide: the first line names the columns",
     "CHECK_LINE_BREAK": "RFC 4180 allows it within quotes; impact.com's documents are silent",
     "CHECK_LINE_TOO_LONG": "longer than all columns at their greatest length",
+    "CHECK_NAMED_TWICE": "modification reference: either the ActionID or the order id with the ActionTrackerID",
     "CHECK_NOT_UTF8": "conversion reference: UTF-8",
     "CHECK_NO_ROWS": "FTP guide: one line per item after the header",
     "CHECK_ORDER_DIFFERS": "FTP guide: every line repeats the columns of its order",
     "CHECK_PERSONAL_DATA": "FTP guide: CustomerId must not identify a person",
+    "CHECK_QUANTITY_ALONE": "modification reference: changing the quantity needs the new amount",
     "CHECK_QUOTING": "RFC 4180",
+    "CHECK_SKU_TWICE": "modification reference: values are final; its example has a SKU twice and does not say why",
     "CHECK_TOO_MANY_ROWS": "FTP guide: under 10,000 entries are recommended",
 }
 """Codes of our own, and the document that the rule comes from."""

@@ -91,9 +91,10 @@ class Rows:
             if len(cells) == self._width:
                 self._read_row(line, cells)
             elif cells:
-                self._note_misshapen(line, cells)
+                self.count += 1
+                self._found.append(misshapen(line, cells, self._width, self._columns.get("OrderId")))
             elif line not in misread:
-                self._found.append(Finding("CHECK_BLANK_LINE", line, None, None, "The line is blank.", "warning"))
+                self._found.append(blank_line(line))
 
     # Many rows at once ------------------------------------------------------------------------------------------
 
@@ -151,23 +152,9 @@ class Rows:
         for column in self._items:
             self._judge(line, column, cells[column.position])
 
-    def _note_misshapen(self, line: int, cells: Sequence[str]) -> None:
-        self.count += 1
-        at = self._columns.get("OrderId", self._width)
-        detail = (
-            f"There are {len(cells)} cells instead of {self._width}; quote cells that have commas, keep empty ones."
-        )
-        self._found.append(Finding("CHECK_CELL_COUNT", line, None, cells[at] if at < len(cells) else None, detail))
-
     def about_count(self) -> Iterator[Finding]:
         """Judge the number of rows."""
-        if not self.count:
-            sentence = "There are no rows; the file needs a line for each item."
-            yield Finding("CHECK_NO_ROWS", self._last_line, None, None, sentence)
-        elif self.count >= MAX_FILE_ROWS:
-            severity: Severity = "warning" if self.count == MAX_FILE_ROWS else "fault"
-            sentence = f"There are {self.count:,} rows, not under {MAX_FILE_ROWS:,}; split the file between orders."
-            yield Finding("CHECK_TOO_MANY_ROWS", self._last_line, None, None, sentence, severity)
+        yield from about_count(self.count, self._last_line)
 
     def _read_order(self, line: int, order: tuple[str, ...]) -> None:
         key = self._key_of(order)
@@ -216,6 +203,29 @@ class Rows:
     def _note(self, line: int, name: str, problem: Problem) -> None:
         order_id = self._key.partition(",")[2] or None
         self._found.append(Finding(problem.code, line, name, order_id, problem.detail, problem.severity))
+
+
+def misshapen(line: int, cells: Sequence[str], width: int, order_id_at: int | None) -> Finding:
+    """Return the finding that a line has more or fewer cells than the header."""
+    order_id = cells[order_id_at] if order_id_at is not None and order_id_at < len(cells) else None
+    detail = f"There are {len(cells)} cells instead of {width}; quote cells that have commas, keep empty ones."
+    return Finding("CHECK_CELL_COUNT", line, None, order_id, detail)
+
+
+def blank_line(line: int) -> Finding:
+    """Return the finding that a line is blank."""
+    return Finding("CHECK_BLANK_LINE", line, None, None, "The line is blank.", "warning")
+
+
+def about_count(count: int, last_line: int) -> Iterator[Finding]:
+    """Judge the number of rows of a file that ends at a line."""
+    if not count:
+        sentence = "There are no rows; the file needs a line for each item."
+        yield Finding("CHECK_NO_ROWS", last_line, None, None, sentence)
+    elif count >= MAX_FILE_ROWS:
+        severity: Severity = "warning" if count == MAX_FILE_ROWS else "fault"
+        sentence = f"There are {count:,} rows, not under {MAX_FILE_ROWS:,}; split the file between orders."
+        yield Finding("CHECK_TOO_MANY_ROWS", last_line, None, None, sentence, severity)
 
 
 def _getter(positions: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from app.check.findings import Finding
 from app.errors import Unavailable
 
 OrderKey = str
-"""ActionTrackerId, a comma, and OrderId: an order id is unique within its event type only."""
+"""ActionTrackerId, a comma, and OrderId: an order id is unique within its event type only. An ActionID has none."""
 
 
 class Runs:
@@ -21,11 +21,12 @@ class Runs:
 
     The latest orders are in memory, which is all of them in a file of permitted size; those before are on disk, in
     parts. Most shops number their orders: parts whose keys lie apart have none in common, so that only the others are
-    looked through, in a temporary database.
+    looked through, in a temporary database. `column` is the one that names an order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, column: str = "OrderId") -> None:
         self.orders = 0
+        self._column = column
         self._recent: dict[OrderKey, int] = {}
         self._earlier: IO[bytes] | None = None  # a line for each part
         self._spans: list[tuple[OrderKey, OrderKey]] = []  # the least and the greatest key of each part
@@ -39,7 +40,7 @@ class Runs:
         """Note that an order begins, and report it if it is still known to have begun before."""
         first = self._recent.setdefault(key, line)
         if first != line:
-            return _duplicate(key, line, first)
+            return self._duplicate(key, line, first)
         self.orders += 1
         self._make_room()
         return None
@@ -69,7 +70,11 @@ class Runs:
             for (key, first), (again, line) in pairwise(together.execute(_SEVERAL_TIMES)):
                 if key == again:
                     self.orders -= 1
-                    yield _duplicate(key, line, first)
+                    yield self._duplicate(key, line, first)
+
+    def _duplicate(self, key: OrderKey, line: int, first: int) -> Finding:
+        sentence = f"The order has lines from line {first:,} on and again here; put all lines of an order together."
+        return Finding("OID_DUPLICATE", line, self._column, key.partition(",")[2], sentence)
 
     def _make_room(self) -> None:
         if len(self._recent) >= _ORDERS_IN_MEMORY:
@@ -101,11 +106,6 @@ _ORDERS_IN_MEMORY: Final = 20_000
 _SEVERAL_TIMES: Final = """
     SELECT key, line FROM run WHERE key IN (SELECT key FROM run GROUP BY key HAVING count(*) > 1) ORDER BY key, line
 """
-
-
-def _duplicate(key: OrderKey, line: int, first: int) -> Finding:
-    sentence = f"The order has lines from line {first:,} on and again here; put all lines of an order together."
-    return Finding("OID_DUPLICATE", line, "OrderId", key.partition(",")[2], sentence)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class UnsentCorrection(SQLModel, table=True):
     """A correction that has not left yet; one of an order at most, since a later one takes its place.
 
     `level` says whether its lines name items or the order, `lines` how many they are. `hold_reason` says why it will
-    not leave, if it will not.
+    not leave, if it will not, and `hold_detail` is the sentence of the export that found so.
     """
 
     __tablename__ = "unsent_correction"
@@ -97,6 +97,7 @@ class UnsentCorrection(SQLModel, table=True):
     level: str
     lines: int
     hold_reason: str | None
+    hold_detail: str | None = None
 
 
 class Cancelled(SQLModel, table=True):
@@ -112,6 +113,7 @@ class Action(SQLModel, table=True):
     """The name that impact.com gave to an order, a dotted text, where it is known."""
 
     __tablename__ = "action"
+    __table_args__ = (Index("orders_of_actions", "action_id"),)
 
     conversion_id: int = Field(
         sa_column=Column(ROW_ID, ForeignKey("conversion.id"), primary_key=True, autoincrement=False)

@@ -59,7 +59,11 @@ class BatchDetail(BatchView):
 
 
 class ExportView(BaseModel):
-    """An export: what it sent, and what it left out and why it is counted. The counts are orders."""
+    """An export: what it sent, and what it left out and why it is counted. The first three counts are orders.
+
+    `corrections` have left with it. When it ended, `corrections_waiting` were still to leave: what left of their orders
+    before has to be delivered first; `corrections_held` do not leave before a person has seen to them.
+    """
 
     id: str
     state: str
@@ -70,6 +74,9 @@ class ExportView(BaseModel):
     exported: int
     held: int
     expired: int
+    corrections: int
+    corrections_waiting: int
+    corrections_held: int
 
 
 class BatchPage(BaseModel):
@@ -91,6 +98,9 @@ def show_export(session: Session, row: Row[Any]) -> ExportView:
         exported=row.exported,
         held=row.held,
         expired=row.expired,
+        corrections=row.corrections,
+        corrections_waiting=row.corrections_waiting,
+        corrections_held=row.corrections_held,
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, event, select, text, update
 
-from app.batches import build
+from app.batches import build, exporter
 from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, EXPORT, LEFT_OUT, UNDELIVERED
 from app.config import Settings
 from app.conversions.record import record
@@ -38,9 +38,9 @@ def export(
 ) -> ExportView:
     """Run an export to its end and return what is told about it."""
     asked = request_export(database)
-    claimed = build.claim(database, configured)
+    claimed = exporter.claim(database, configured)
     assert claimed
-    build.run(database, configured, claimed, lambda: now, stopping)
+    exporter.run(database, configured, claimed, lambda: now, stopping)
     with database.snapshot() as session:
         return find_export(session, asked.id)
 
@@ -178,7 +178,7 @@ def test_an_export_ends_while_orders_keep_coming(database: Database, make_settin
     """What arrives during an export goes with the next one."""
     record(database, [order(f"A-{number}", items=1) for number in range(20)], NOW)
     configured = make_settings(max_rows=2)
-    asked, claimed = request_export(database), build.claim(database, configured)
+    asked, claimed = request_export(database), exporter.claim(database, configured)
     assert claimed
     arrived = 0
 
@@ -189,7 +189,7 @@ def test_an_export_ends_while_orders_keep_coming(database: Database, make_settin
         record(database, [order(f"B-{arrived}", items=1)], NOW)
         return NOW
 
-    build.run(database, configured, claimed, clock)
+    exporter.run(database, configured, claimed, clock)
     with database.snapshot() as session:
         view = find_export(session, asked.id)
     assert (view.state, view.exported, len(view.batches)) == ("done", 20, 10)
@@ -201,17 +201,17 @@ def test_only_the_latest_worker_may_write(database: Database, make_settings: Set
     configured = make_settings()
     record(database, [order()], NOW)
     request_export(database)
-    first = build.claim(database, configured)
+    first = exporter.claim(database, configured)
     assert first
-    assert build.claim(database, configured) is None
+    assert exporter.claim(database, configured) is None
     with database.transaction() as session:
         session.connection().execute(update(EXPORT).values(leased_until=datetime(2020, 1, 1, tzinfo=UTC)))
-    second = build.claim(database, configured)
+    second = exporter.claim(database, configured)
     assert second
     with pytest.raises(LeaseLost):
-        build.run(database, configured, first, lambda: NOW)
+        exporter.run(database, configured, first, lambda: NOW)
     assert rows(database, BATCH) == []
-    build.run(database, configured, second, lambda: NOW)
+    exporter.run(database, configured, second, lambda: NOW)
     assert len(rows(database, BATCH)) == 1
 
 
@@ -362,7 +362,7 @@ def test_an_order_that_changes_meanwhile_is_planned_anew(database: Database, mak
     """One is taken off the list while its file is on the way: that file is made again, of what is left."""
     record(database, [order(f"A-{number}", items=1) for number in range(1, 10)], NOW)
     configured, asked = make_settings(max_rows=3), request_export(database)
-    claimed, seen = build.claim(database, configured), 0
+    claimed, seen = exporter.claim(database, configured), 0
     assert claimed
 
     def clock() -> datetime:
@@ -373,7 +373,7 @@ def test_an_order_that_changes_meanwhile_is_planned_anew(database: Database, mak
                 session.connection().execute(delete(UNSENT).where(UNSENT.c.revision_id == 5))
         return NOW
 
-    build.run(database, configured, claimed, clock)
+    exporter.run(database, configured, claimed, clock)
     with database.snapshot() as session:
         view = find_export(session, asked.id)
     assert contents(database, view) == [["A-1", "A-2", "A-3"], ["A-4", "A-6", "A-7"], ["A-8", "A-9"]]

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from app.batches import build
+from app.batches import exporter
 from app.batches.store import BATCH_CONTENT, UNDELIVERED
 from app.conversions.record import record
 from app.database import Database
@@ -130,9 +130,9 @@ def hand_over(service: Service, claimed: Claim) -> None:
 
 def work_until_batched(service: Service) -> None:
     """Build the export that is asked for, and deliver nothing."""
-    claimed = build.claim(service.database, service.settings)
+    claimed = exporter.claim(service.database, service.settings)
     assert claimed
-    build.run(service.database, service.settings, claimed, service.clock)
+    exporter.run(service.database, service.settings, claimed, service.clock)
 
 
 def test_bytes_that_changed_in_the_database_do_not_leave(client: TestClient, service: Service, outbox: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app import worker
-from app.batches import build
+from app.batches import exporter
 from app.conversions.record import record
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ReceiverNotTrusted
@@ -134,9 +134,9 @@ def test_batches_are_listed_in_the_order_of_their_creation(client: TestClient, s
     """A hundred to a page, each once."""
     service.settings = service.settings.model_copy(update={"max_rows": 1})
     record(service.database, [order(f"A-{number}", items=1) for number in range(105)], NOW)
-    asked, claimed = trigger(client), build.claim(service.database, service.settings)
+    asked, claimed = trigger(client), exporter.claim(service.database, service.settings)
     assert claimed
-    build.run(service.database, service.settings, claimed, service.clock)
+    exporter.run(service.database, service.settings, claimed, service.clock)
     made = [one["id"] for one in client.get(asked.headers["location"], headers=READING).json()["batches"]]
     listed, after = [], "0"
     sizes = []
