@@ -1,4 +1,4 @@
-"""What impact.com would refuse in an item-level conversion file, whoever made it.
+"""What impact.com would refuse in a conversion file of any layout, whoever made it.
 
 Facts: impact.com's FTP and e-mail conversion guide, its conversion reference, and its lists of error reasons and file
 submission errors; which of them a rule comes from is said beside its code. Memory does not grow with the file.
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, TextIO
 
 from app.check.findings import Finding, shown
 from app.check.glance import looks_right
-from app.check.header import read_header
+from app.check.header import has_a_line_per_order, read_header
 from app.check.records import Records
 from app.check.rows import Rows
 from app.check.runs import Runs
@@ -64,7 +64,7 @@ class Check:
         if not columns:
             yield from _drained(found)
             return
-        with closing(Runs()) as runs:
+        with closing(Runs(one_line=has_a_line_per_order(columns))) as runs:
             rows = Rows(columns, len(header[0]), self._now, runs, found)
             for block in blocks:
                 rows.read(block, records.misread)

@@ -24,8 +24,9 @@ class Runs:
     looked through, in a temporary database.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_line: bool = False) -> None:
         self.orders = 0
+        self._one_line = one_line  # in such a file an order has no more lines
         self._recent: dict[OrderKey, int] = {}
         self._earlier: IO[bytes] | None = None  # a line for each part
         self._spans: list[tuple[OrderKey, OrderKey]] = []  # the least and the greatest key of each part
@@ -39,7 +40,7 @@ class Runs:
         """Note that an order begins, and report it if it is still known to have begun before."""
         first = self._recent.setdefault(key, line)
         if first != line:
-            return _duplicate(key, line, first)
+            return self._duplicate(key, line, first)
         self.orders += 1
         self._make_room()
         return None
@@ -69,7 +70,13 @@ class Runs:
             for (key, first), (again, line) in pairwise(together.execute(_SEVERAL_TIMES)):
                 if key == again:
                     self.orders -= 1
-                    yield _duplicate(key, line, first)
+                    yield self._duplicate(key, line, first)
+
+    def _duplicate(self, key: OrderKey, line: int, first: int) -> Finding:
+        sentence = f"The order has lines from line {first:,} on and again here; put all lines of an order together."
+        if self._one_line:
+            sentence = f"The order is on line {first:,} already, with its whole amount; take one of the two lines out."
+        return Finding("OID_DUPLICATE", line, "OrderId", key.partition(",")[2], sentence)
 
     def _make_room(self) -> None:
         if len(self._recent) >= _ORDERS_IN_MEMORY:
@@ -101,11 +108,6 @@ _ORDERS_IN_MEMORY: Final = 20_000
 _SEVERAL_TIMES: Final = """
     SELECT key, line FROM run WHERE key IN (SELECT key FROM run GROUP BY key HAVING count(*) > 1) ORDER BY key, line
 """
-
-
-def _duplicate(key: OrderKey, line: int, first: int) -> Finding:
-    sentence = f"The order has lines from line {first:,} on and again here; put all lines of an order together."
-    return Finding("OID_DUPLICATE", line, "OrderId", key.partition(",")[2], sentence)
 
 
 @contextmanager
