@@ -141,7 +141,7 @@ def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabout
         "customer_id": order.customer_id,
         "customer_status": order.customer_status,
         "extra": order.extra,
-        "items": _items(order, place.first_line),
+        "items": _items(order, place),
         "revision": revision,
         "recorded_at": recorded_at,
         "batch": _batch(place),
@@ -154,7 +154,8 @@ def _batch(place: Whereabouts) -> BatchRef | None:
     return BatchRef(id=place.batch_id, filename=place.filename, first_line=place.first_line)
 
 
-def _items(order: Order, first_line: int | None) -> list[dict[str, Any]]:
+def _items(order: Order, place: Whereabouts) -> list[dict[str, Any]]:
+    first, step = place.first_line, 0 if place.one_line else 1
     return [
         {
             "sku": item.sku,
@@ -162,7 +163,7 @@ def _items(order: Order, first_line: int | None) -> list[dict[str, Any]]:
             "quantity": item.quantity,
             "amount": format_amount(item.amount, order.currency),
             "extra": item.extra,
-            "line": None if first_line is None else first_line + position,
+            "line": None if first is None else first + step * position,
         }
         for position, item in enumerate(order.items)
     ]

@@ -22,7 +22,10 @@ PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What the stages after its recording know of a revision; None where they know nothing."""
+    """What the stages after its recording know of a revision; None where they know nothing.
+
+    `one_line` says that its batch has a single line for each order.
+    """
 
     hold_reason: str | None = None
     state: str | None = None
@@ -31,6 +34,7 @@ class Whereabouts:
     batch_id: str | None = None
     filename: str | None = None
     first_line: int | None = None
+    one_line: bool = False
     arrived: bool = False
     doubtful: bool = False
 
@@ -75,7 +79,8 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
 
 def _files(session: Session, batches: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return what an order is told of its batch."""
-    names = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(batches))
+    told = (BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename, (BATCH.c.rows == BATCH.c.orders).label("one_line"))
+    names = select(*told).where(BATCH.c.id.in_(batches))
     tried = select(ATTEMPT.c.batch, ATTEMPT.c.status).where(ATTEMPT.c.batch.in_(batches)).distinct()
     connection = session.connection()
     ended = {(row.batch, row.status) for row in connection.execute(tried)}
@@ -83,6 +88,7 @@ def _files(session: Session, batches: Collection[int]) -> dict[int, dict[str, An
         row.id: {
             "batch_id": row.batch_id,
             "filename": row.filename,
+            "one_line": row.one_line,
             "arrived": (row.id, AttemptStatus.DELIVERED) in ended,
             "doubtful": (row.id, AttemptStatus.UNKNOWN) in ended,
         }
