@@ -32,10 +32,13 @@ from app.batches.batch import (
     render,
 )
 from app.batches.lines_store import read_lines
+from app.batches.parents import ParentState, why_held
+from app.batches.parents_store import parent_states
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
 from app.config import Settings
 from app.conversions import store as conversions
+from app.conversions.order import PARENT_NOT_DELIVERED, OrderKey
 from app.conversions.store import Recorded
 from app.database import Database, database_now, only_by_keys, retried
 from app.errors import Failure, LeaseLost, Unavailable
@@ -235,9 +238,14 @@ def _judged(
     }
     sizes: dict[int, int] = {}
     omitted: dict[int, Omission] = {}
-    for one in conversions.load(session, list(doubtful)):
+    loaded = conversions.load(session, list(doubtful))
+    parents = parent_states(session, [one.order.parent for one in loaded if one.order.parent])
+    for one in loaded:
         reason = doubtful[one.revision_id]
+        if reason == PARENT_NOT_DELIVERED:
+            reason = None  # it may be delivered by now
         omission = _omission(one, reason, most_items, limit, plan.now, configured=configured)
+        omission = omission or _behind_parent(one, parents)
         if omission:
             omitted[one.revision_id] = omission
         sizes[one.revision_id] = 0 if omission else len(one.order.items)
@@ -279,6 +287,17 @@ def _omission(
         detail = f"Its event date is more than {days} days ago; impact.com does not process such a line any more."
         return Omission(revision, "expired", "too_old", detail)
     return None
+
+
+def _behind_parent(recorded: Recorded, parents: Mapping[OrderKey, ParentState]) -> Omission | None:
+    """Say why a chained action does not go yet, or None if its parent has arrived or it has none."""
+    parent = recorded.order.parent
+    if parent is None:
+        return None
+    state = parents.get(parent, ParentState.ON_ITS_WAY)
+    if state is ParentState.DELIVERED:
+        return None
+    return Omission(recorded.revision_id, "held", state.value, why_held(parent, state), again=True)
 
 
 # Rendering and checking -----------------------------------------------------------------------------------------

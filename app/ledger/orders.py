@@ -12,7 +12,7 @@ from app.batches.batch import AgeLimit, expires_at
 from app.batches.build import age_limit
 from app.config import Settings
 from app.conversions import store as conversions
-from app.conversions.order import NO_ATTRIBUTION, Order
+from app.conversions.order import NO_ATTRIBUTION, PARENT_NOT_DELIVERED, Order
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import store
@@ -42,6 +42,13 @@ class BatchRef(BaseModel):
     first_line: int
 
 
+class ParentRef(BaseModel):
+    """The order that a chained action follows."""
+
+    event_type: str
+    order_id: str
+
+
 class OrderView(BaseModel):
     """An order and where it is. `reason` and `detail` explain held and expired; `hold_reason` is only for held."""
 
@@ -62,6 +69,7 @@ class OrderView(BaseModel):
     customer_id: str | None
     customer_status: str | None
     extra: dict[str, str]
+    parent: ParentRef | None
     items: list[ItemView]
     revision: int
     recorded_at: datetime
@@ -110,7 +118,9 @@ def show_new(order: Order, limit: AgeLimit, now: datetime) -> bytes:
     return orjson.dumps(_facts(order, 1, now, _JUST_RECORDED[order.hold_reason], limit), option=orjson.OPT_UTC_Z)
 
 
-_JUST_RECORDED: Final = {reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION)}
+_JUST_RECORDED: Final = {
+    reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION, PARENT_NOT_DELIVERED)
+}
 
 
 def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabouts, limit: AgeLimit) -> dict[str, Any]:
@@ -141,6 +151,7 @@ def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabout
         "customer_id": order.customer_id,
         "customer_status": order.customer_status,
         "extra": order.extra,
+        "parent": dict(zip(("event_type", "order_id"), order.parent, strict=True)) if order.parent else None,
         "items": _items(order, place),
         "revision": revision,
         "recorded_at": recorded_at,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNDELIVERED
+from app.conversions import store as conversions
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
@@ -47,13 +48,8 @@ def find_order(session: Session, event_type: str, order_id: str) -> int | None:
 
 def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> list[int]:
     """Return the newest revision of each conversion, by ascending conversion."""
-    newest = (
-        select(func.max(REVISION.c.id))
-        .where(REVISION.c.conversion_id.in_(conversion_ids))
-        .group_by(REVISION.c.conversion_id)
-        .order_by(REVISION.c.conversion_id)
-    )
-    return list(session.connection().execute(newest).scalars())
+    newest = conversions.newest_revisions(session, conversion_ids)
+    return [newest[conversion_id] for conversion_id in sorted(newest)]
 
 
 def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Whereabouts]:
