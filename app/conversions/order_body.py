@@ -87,6 +87,8 @@ class _Context:
     now: datetime
     currency: str | None = None
     """Known as soon as the field `currency` is valid, so that amounts after it can be checked against it."""
+    asks: EventType | None = None
+    """The event type, if its level asks for more than every order has; known as soon as `event_type` is valid."""
 
 
 def _context(info: ValidationInfo) -> _Context:
@@ -109,9 +111,12 @@ def _order_id(value: str) -> str:
 
 
 def _event_type(value: str, info: ValidationInfo) -> str:
-    if value not in _context(info).rules.currencies:
-        known = ", ".join(_context(info).rules.currencies)
+    context = _context(info)
+    if value not in context.rules.currencies:
+        known = ", ".join(context.rules.currencies)
         raise _refuse("ACTIONTRACKER_NOT_FOUND", f"This event type is not set up here; there are: {known}.")
+    event_type = context.rules.event_types.get(value)
+    context.asks = None if event_type is None or event_type.level == "item" else event_type
     return value
 
 
@@ -172,16 +177,11 @@ def _customer_id(value: str) -> str:
 
 
 def _needed_customer_id(value: str | None, info: ValidationInfo) -> str | None:
-    event_type = _event_type_of(info)
+    event_type = _context(info).asks
     fault = event_type and about_customer(value, event_type)
     if fault:
         raise _refuse(fault.code, fault.detail)
     return value
-
-
-def _event_type_of(info: ValidationInfo) -> EventType | None:
-    """Return the order's event type, if it is known by now and asks for anything."""
-    return _context(info).rules.event_types.get(info.data.get("event_type", ""))
 
 
 def _media_id(value: Any) -> Any:
@@ -194,8 +194,9 @@ def _media_id(value: Any) -> Any:
 
 def _checked_extra(level: Level) -> AfterValidator:
     def check(values: dict[str, Any], info: ValidationInfo) -> dict[str, str]:
-        texts, faults = read_extra(values, level, net_amounts=_context(info).rules.net_amounts)
-        event_type = _event_type_of(info) if level is Level.ORDER else None
+        context = _context(info)
+        texts, faults = read_extra(values, level, net_amounts=context.rules.net_amounts) if values else ({}, [])
+        event_type = context.asks if level is Level.ORDER else None
         if event_type and not faults and (fault := about_event_code(texts, event_type)):
             faults = [fault]
         if faults:

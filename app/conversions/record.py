@@ -4,7 +4,7 @@ What guards against a second order is the unique key in the schema; this code on
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -52,25 +52,23 @@ def record(database: Database, orders: Sequence[Order], now: datetime) -> list[R
         return _record(database, orders, now)
     results: dict[int, Result] = {}
     for generation in generations(orders):
-        faults = _about_parents(database, [orders[place] for place in generation])
-        right = [place for place in generation if orders[place].key not in faults]
+        faults = _about_parents(database, {place: orders[place] for place in generation})
+        right = [place for place in generation if place not in faults]
         results |= zip(right, _record(database, [orders[place] for place in right], now), strict=True)
-        for place in generation:
-            if fault := faults.get(orders[place].key):
-                results[place] = Result(orders[place], Outcome.REFUSED, 0, now, (fault,))
+        results |= {place: Result(orders[place], Outcome.REFUSED, 0, now, (fault,)) for place, fault in faults.items()}
     return [results[place] for place in range(len(orders))]
 
 
-def _about_parents(database: Database, orders: Sequence[Order]) -> dict[OrderKey, Fault]:
+def _about_parents(database: Database, orders: Mapping[int, Order]) -> dict[int, Fault]:
     """Return what is wrong with orders beside their parents; of an order that is recorded already, nothing is."""
-    children = [order for order in orders if order.parent]
+    children = {place: order for place, order in orders.items() if order.parent}
     if not children:
         return {}
     with database.snapshot() as session:
-        known = store.find_keys(session, [order.key for order in children])
-        customers = store.customers(session, [order.parent for order in children if order.parent])
-    judged = {order.key: about_recorded_parent(order, customers) for order in children if order.key not in known}
-    return {key: fault for key, fault in judged.items() if fault}
+        known = store.find_keys(session, [order.key for order in children.values()])
+        customers = store.customers(session, [order.parent for order in children.values() if order.parent])
+    new = {place: order for place, order in children.items() if order.key not in known}
+    return {place: fault for place, order in new.items() if (fault := about_recorded_parent(order, customers))}
 
 
 def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:

@@ -41,6 +41,16 @@ def _is_in_a_circle(place: int, links: Sequence[int | None]) -> bool:
     return here is not None and here < len(links)
 
 
+def test_an_order_is_judged_by_its_own_parent(database: Database) -> None:
+    """Not by that of another body that came with it under the same id."""
+    record(database, [order("T", event_type="trial", customer_id="c")], NOW)
+    child = order("P", event_type="paid", customer_id="c", parent=("trial", "T"))
+    lost = order("P", event_type="paid", customer_id="c", parent=("trial", "U"))
+    outcomes = [one.outcome for one in record(database, [child, lost, order("A")], NOW)]
+    assert outcomes == [Outcome.NEW, Outcome.REFUSED, Outcome.NEW]
+    assert [one.outcome for one in record(database, [lost, child], NOW)] == [Outcome.CONFLICT, Outcome.REPLAYED]
+
+
 @pytest.mark.parametrize("repeated", [False, True])
 def test_a_chain_is_recorded_whole_and_read_back(database: Database, *, repeated: bool) -> None:
     """However it came, and as often; a grandchild too."""
