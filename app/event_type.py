@@ -4,9 +4,16 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from app.impact.columns import OPTIONAL_COLUMNS
+from app.impact.columns import (
+    EVENT_CODE,
+    EVENT_CODE_LENGTH,
+    FILE_COLUMNS,
+    ONE_LINE_LEVELS,
+    OPTIONAL_COLUMNS,
+    Level,
+)
 from app.impact.currency import DECIMALS
 from app.impact.locking import LockingRule, parse_locking_rule
 from app.impact.reasons import LONGEST_REASON, known_reasons
@@ -34,15 +41,20 @@ def _locking_rule(value: Any) -> Any:
 
 
 class EventType(BaseModel):
-    """An event type (action tracker) of a program (campaign), and how its orders are reported."""
+    """An event type (action tracker) of a program (campaign), and how its orders are reported.
+
+    `level` is the layout of its files; `columns` follow at the right. Orders of level `mobile` that bring no EventCode
+    get `event_code`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     campaign_id: int = Field(gt=0, lt=10**10)
     action_tracker_id: int = Field(gt=0, lt=10**10)
-    level: Literal["item"] = "item"
+    level: Literal["item", "order", "chained", "mobile"] = "item"
     currency: str | None = None
-    columns: tuple[str, ...] = ()
+    event_code: str | None = Field(default=None, min_length=1, max_length=EVENT_CODE_LENGTH, pattern=r"\S")
+    columns: tuple[str, ...] = Field(default=(), validate_default=True)
     channel: ChannelName | None = None
     email_to: EmailAddress | None = None
     modification_layout: ModificationLayout = "blank"
@@ -71,6 +83,16 @@ class EventType(BaseModel):
             raise ValueError("a code is named twice")
         return value
 
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """The columns that every file has, on the left of those that the orders may need beside them."""
+        return (*FILE_COLUMNS[self.level], *self.columns)
+
+    @property
+    def has_item_lines(self) -> bool:
+        """Whether each item of an order is a line of the file; else the order is one line, with their sum."""
+        return self.level not in ONE_LINE_LEVELS
+
     @field_validator("currency")
     @classmethod
     def _known_currency(cls, value: str | None) -> str | None:
@@ -94,4 +116,30 @@ class EventType(BaseModel):
         ):
             if one in value and other in value:
                 raise ValueError(f"{one} and {other} are the same to impact.com; name one of them")
+        return value
+
+    @field_validator("event_code")
+    @classmethod
+    def _printable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("level") != "mobile":
+            raise ValueError('only mobile app events have a code; set level = "mobile" or take it out')
+        if value is not None and not value.isprintable():
+            raise ValueError("an event code has no control characters or line breaks")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _fitting_columns(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        level = info.data.get("level")
+        if level in ONE_LINE_LEVELS:
+            of_items = [name for name in value if OPTIONAL_COLUMNS[name].level is Level.ITEM]
+            if of_items:
+                raise ValueError(
+                    f"{', '.join(of_items)}: said of an item, and a file of level {level} has a line for each order;"
+                    ' take it out, or set level = "item"'
+                )
+        if level == "mobile":
+            return value if EVENT_CODE in value else (EVENT_CODE, *value)
+        if level and EVENT_CODE in value:
+            raise ValueError(f'{EVENT_CODE} is the column of mobile app events; set level = "mobile" or take it out')
         return value

@@ -29,8 +29,8 @@ TABLES: Final = (
     (
         "revision",
         ORDERS,
-        "(id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, fingerprint)",
-        "n, n, 1, {at}, '2026-01-01T00:00:00+00:00', {at}, 'USD', 'history-' || n, 'f-' || n",
+        "(id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, customer_id, fingerprint)",
+        "n, n, 1, {at}, '2026-01-01T00:00:00+00:00', {at}, 'USD', 'history-' || n, 'history', 'f-' || n",
     ),
     (
         "item",

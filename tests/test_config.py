@@ -158,6 +158,31 @@ def test_event_types_come_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.event_type("nothing") is None
 
 
+CHAINED = '[a]\ncampaign_id = 1\naction_tracker_id = 2\nlevel = "chained"\n'
+
+
+@pytest.mark.parametrize(
+    ("level", "columns", "header"),
+    [
+        ("item", '["Note", "Name"]', "OrderId,ClickId,CustomerId,CurrencyCode,Amount,Category,Sku,Quantity,Note,Name"),
+        ("order", '["Note", "Text1"]', "OrderId,ClickId,CustomerId,CurrencyCode,Amount,Note,Text1"),
+        ("chained", '["Note"]', "CustomerId,OrderId,EventDate,Amount,CurrencyCode,ClickId,Note"),
+        ("mobile", '["AppleIfa"]', "CurrencyCode,Amount,Category,Sku,Quantity,EventCode,AppleIfa"),
+        ("mobile", '["AppleIfa", "EventCode"]', "CurrencyCode,Amount,Category,Sku,Quantity,AppleIfa,EventCode"),
+        ("mobile", "[]", "CurrencyCode,Amount,Category,Sku,Quantity,EventCode"),
+    ],
+)
+def test_a_level_is_one_line_and_so_is_a_column(
+    monkeypatch: pytest.MonkeyPatch, level: str, columns: str, header: str
+) -> None:
+    """Further columns follow at the right in the order in which they are named; EventCode is never forgotten."""
+    text = f'[a]\ncampaign_id = 1\naction_tracker_id = 2\nlevel = "{level}"\ncolumns = {columns}\n'
+    Path("types.toml").write_text(text)
+    event_type = settings(monkeypatch, CAPTURE_EVENT_TYPES="types.toml").event_type("a")
+    assert event_type is not None
+    assert ",".join(event_type.file_columns).endswith(header)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -168,6 +193,10 @@ def test_event_types_come_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ('[a]\ncampaign_id = 1\naction_tracker_id = 2\ncolumns = ["MediaId", "MediaPartnerId"]\n', "the same"),
         ('[a]\ncampaign_id = 1\naction_tracker_id = 2\ncurrency = "eur"\n', "ISO 4217"),
         ('[a]\ncampaign_id = "1"\naction_tracker_id = 2\nlevel = "sideways"\n', "level"),
+        (f'{CHAINED}columns = ["Note", "ItemMpn"]\n', "ItemMpn: said of an item"),
+        (f'{CHAINED}columns = ["EventCode"]\n', "EventCode is the column of mobile app events"),
+        (f'{CHAINED}event_code = "SALE"\n', "only mobile app events have a code"),
+        ('[a]\ncampaign_id = 1\naction_tracker_id = 2\nlevel = "mobile"\nevent_code = "a\\nb"\n', "line breaks"),
         ("[A_B]\ncampaign_id = 1\naction_tracker_id = 2\n", "A_B"),
         ("[a\n", "not TOML"),
     ],

@@ -25,6 +25,7 @@ from app.database import Database
 from app.delivery.channels.folder import FolderChannel
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
+from app.event_type import EventType
 from app.ledger.state import OrderState
 from app.main import create_app
 from app.purge import purge_once
@@ -48,6 +49,12 @@ EXPECTED = {
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
 }
 """What the tour must have run, whoever sends it how: else it was not followed."""
+
+
+CHAINED = {
+    key: EventType(campaign_id=1000, action_tracker_id=number, level="chained")
+    for number, key in enumerate(("trial", "paid"), 801)
+}
 
 
 class Moody:
@@ -120,6 +127,18 @@ class Tour:
         )
         self.post("/orders/bulk", 200, content="\n".join(json.dumps(one) for one in lines))
 
+    def chains(self, count: int = OFTEN) -> None:
+        """Post chained actions, children of orders that have arrived and of others, one by one and in bulk."""
+        for number in range(count):
+            parents = [("default", f"H-{number + 1}"), ("trial", f"T-{number}")]
+            self.post("/orders", 201, json=body(f"T-{number}", event_type="trial"))
+            for key, order_id in parents:
+                parent = {"event_type": key, "order_id": order_id}
+                customer = {} if key == "trial" else {"customer_id": "history"}
+                child = body(f"P-{key}-{number}", event_type="paid", parent=parent, **customer)
+                self.post("/orders", 201, json=child)
+                self.post("/orders/bulk", 200, content=json.dumps(child))
+
     def readers(self) -> None:
         """Read everything that can be read, from the beginning, from the middle and from the end."""
         for after in (0, ROWS // 2, 10 * ROWS):
@@ -147,7 +166,8 @@ class Tour:
 
     def exports(self) -> None:
         """Let deliveries succeed, fail, be doubtful and be refused; send again, and confirm."""
-        self.export()
+        for _ in range(OFTEN):
+            self.export()
         for failure in (ChannelUnavailable, OutcomeUnknown, CredentialsRefused, ChannelRefused):
             self.checkouts(failure.__name__, 2)
             self.channel.failures = [failure("No.")]
@@ -192,9 +212,9 @@ def channel(service: Service) -> Moody:
 @pytest.fixture
 def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     """The callers of a service whose alarms are posted, with short leases and without a worker of its own."""
-    changes = {"lease_seconds": 1, "alarm_disk_bytes": 0}
+    changes = {"lease_seconds": 1, "alarm_disk_bytes": 0, "event_types": CHAINED}
     with listening() as receiver:
-        changes["alarm_url"] = SecretStr(receiver.url)  # type: ignore[assignment]
+        changes["alarm_url"] = SecretStr(receiver.url)
         service.settings = service.settings.model_copy(update=changes)
         with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as client:
             yield Tour(service, client, channel, clock)
@@ -215,6 +235,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
     with follow() as statements:
         tour.visitors()
         tour.checkouts("first")
+        tour.chains()
         tour.readers()
         tour.exports()
         tour.watch()

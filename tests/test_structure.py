@@ -37,7 +37,7 @@ SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", 
 STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
-        *("corrections_store", "modifications_store"),
+        *("corrections_store", "modifications_store", "parents_store"),
     }
 )
 VERBS = frozenset(

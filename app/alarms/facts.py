@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from app.batches.batch import HEADER_LINES, AgeLimit
 from app.batches.store import BATCH, BATCH_LINE, EXPORT, UNDELIVERED
+from app.conversions.order import PARENT_NOT_DELIVERED
 from app.conversions.store import REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus
 from app.delivery.store import ATTEMPT, TROUBLE
@@ -26,7 +27,8 @@ _ARRIVED: Final = exists().where(
 )
 """A batch that was delivered may be sent again on purpose; its orders are not late."""
 _NOT_ARRIVED: Final = BATCH_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
-_TO_LEAVE: Final = UNSENT.c.hold_reason.is_(None)
+_TO_LEAVE: Final = or_(UNSENT.c.hold_reason.is_(None), UNSENT.c.hold_reason == PARENT_NOT_DELIVERED)
+"""A chained action waits for its parent, and is as late as that."""
 # The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
 
 

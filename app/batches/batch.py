@@ -16,7 +16,7 @@ from typing import Final
 
 from app.conversions.order import Attribution, Item, Order
 from app.event_type import EventType
-from app.impact.columns import FIELD_OF, MINIMUM_COLUMNS, OPTIONAL_COLUMNS, Level
+from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, Level
 from app.impact.currency import format_amount
 
 HEADER_LINES: Final = 1
@@ -91,7 +91,7 @@ def needs_media_id(order: Order, limit: AgeLimit, now: datetime) -> bool:
 
 
 def render(name: str, orders: Sequence[Order], event_type: EventType, limit: AgeLimit, now: datetime) -> BatchFile:
-    """Return the item-level file of `orders`: one line per item, orders in the order given.
+    """Return the file of `orders`, in the order given: one line per item, or per order as the event type's level says.
 
     PromoCode and MediaId are columns when an order of the file is credited by them; they are then filled for those
     orders only, so that what a file says of an order does not depend on its neighbours.
@@ -102,24 +102,31 @@ def render(name: str, orders: Sequence[Order], event_type: EventType, limit: Age
     added = added_columns(event_type.columns, credited)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    value_of = [_value_of(column) for column in event_type.columns]
+    required = FILE_COLUMNS[event_type.level]
+    value_of = [_value_of(column, event_type) for column in event_type.columns]
     for order in orders:
-        before = _order_cells(order, event_type)
+        of_order = _order_cells(order, event_type)
         credit = {
             "PromoCode": order.promo_code if order.key in by_promo_code else None,
             "MediaId": order.media_id if order.key in by_media_id else None,
         }
         after = [credit[column] or "" for column in added]
-        writer.writerows(
-            (*before, *_item_cells(item, order.currency), *(value(order, item) or "" for value in value_of), *after)
-            for item in order.items
-        )
-    return assemble(name, event_type, credited, out.getvalue(), [len(order.items) for order in orders])
+        for line in lines_of(order, event_type):
+            cells = of_order | _item_cells(line, order.currency)
+            optional = (value(order, line) or "" for value in value_of)
+            writer.writerow((*(cells[column] for column in required), *optional, *after))
+    sizes = [len(lines_of(order, event_type)) for order in orders]
+    return assemble(name, event_type, credited, out.getvalue(), sizes)
+
+
+def lines_of(order: Order, event_type: EventType) -> tuple[Item, ...]:
+    """Return the lines of an order in a file: its items, or the whole order as a single one without a name."""
+    return order.items if event_type.has_item_lines else (Item("", "", 0, order.amount),)
 
 
 def assemble(name: str, event_type: EventType, credited: Credits, lines: str, sizes: Sequence[int]) -> BatchFile:
     """Return the file that has these lines; `sizes` holds the number of lines of each order."""
-    header = ",".join((*MINIMUM_COLUMNS, *event_type.columns, *added_columns(event_type.columns, credited)))
+    header = ",".join((*event_type.file_columns, *added_columns(event_type.columns, credited)))
     *first_lines, end = accumulate(sizes, initial=HEADER_LINES + 1)
     return BatchFile(name, f"{header}\r\n{lines}".encode(), end - HEADER_LINES - 1, tuple(first_lines))
 
@@ -131,29 +138,35 @@ def added_columns(configured: Iterable[str], credited: Credits) -> list[str]:
     return added + (["MediaId"] if credited.media_id and not has & {"MediaId", "MediaPartnerId"} else [])
 
 
-def _order_cells(order: Order, event_type: EventType) -> tuple[str, ...]:
-    return (
-        str(event_type.campaign_id),
-        str(event_type.action_tracker_id),
-        order.event_date.isoformat(timespec="seconds"),
-        order.order_id,
-        order.click_id or "",
-        order.customer_id or "",
-        order.currency,
-    )
+def _order_cells(order: Order, event_type: EventType) -> dict[str, str]:
+    return {
+        "CampaignId": str(event_type.campaign_id),
+        "ActionTrackerId": str(event_type.action_tracker_id),
+        "EventDate": order.event_date.isoformat(timespec="seconds"),
+        "OrderId": order.order_id,
+        "ClickId": order.click_id or "",
+        "CustomerId": order.customer_id or "",
+        "CurrencyCode": order.currency,
+    }
 
 
-def _item_cells(item: Item, currency: str) -> tuple[str, ...]:
-    return format_amount(item.amount, currency), item.category, item.sku, str(item.quantity)
+def _item_cells(item: Item, currency: str) -> dict[str, str]:
+    return {
+        "Amount": format_amount(item.amount, currency),
+        "Category": item.category,
+        "Sku": item.sku,
+        "Quantity": str(item.quantity),
+    }
 
 
-def _value_of(column: str) -> Callable[[Order, Item], str | None]:
+def _value_of(column: str, event_type: EventType) -> Callable[[Order, Item], str | None]:
     """Return where the value of an optional column comes from."""
     if field := FIELD_OF.get(column):
         return lambda order, _: getattr(order, field)
     if OPTIONAL_COLUMNS[column].level is Level.ITEM:
         return lambda _, item: item.extra.get(column)
-    return lambda order, _: order.extra.get(column)
+    default = event_type.event_code if column == EVENT_CODE else None
+    return lambda order, _: order.extra.get(column, default)
 
 
 def expires_at(order: Order, limit: AgeLimit) -> datetime:

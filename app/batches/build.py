@@ -33,10 +33,13 @@ from app.batches.batch import (
 )
 from app.batches.commit import Clock, advance, batch_row, until_committed
 from app.batches.lines_store import read_lines
+from app.batches.parents import ParentState, why_held
+from app.batches.parents_store import parent_states
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
 from app.config import Settings
 from app.conversions import store as conversions
+from app.conversions.order import PARENT_NOT_DELIVERED, OrderKey
 from app.conversions.store import Recorded
 from app.database import Database, only_by_keys, retried
 from app.errors import Failure
@@ -50,6 +53,7 @@ READ_CHUNK: Final = 1_000
 AHEAD: Final = 1
 """Files that are rendered while one is checked and committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
+_ANY_NUMBER: Final = 2**31 - 1
 
 
 @dataclass(slots=True)
@@ -163,7 +167,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
             upto=upto,
             limit=READ_CHUNK,
             oldest=plan.now - timedelta(days=age_limit(settings).days),
-            most_lines=settings.max_rows,
+            most_lines=_most_items(settings, plan),
         )
         sizes, omitted = _judged(session, settings, plan, chunk)
         fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
@@ -180,7 +184,9 @@ def _judged(
 
     Of the orders, only those are loaded that may have a reason to stay.
     """
-    configured, limit = settings.event_type(plan.event_type) is not None, age_limit(settings)
+    event_type, limit = settings.event_type(plan.event_type), age_limit(settings)
+    configured, most_items = event_type is not None, _most_items(settings, plan)
+    one_line = event_type is not None and not event_type.has_item_lines
     doubtful = {
         revision_id: hold_reason
         for revision_id, currency, hold_reason, is_usual in zip(
@@ -190,20 +196,32 @@ def _judged(
     }
     sizes: dict[int, int] = {}
     omitted: dict[int, Omission] = {}
-    for one in conversions.load(session, list(doubtful)):
+    loaded = conversions.load(session, list(doubtful))
+    parents = parent_states(session, [one.order.parent for one in loaded if one.order.parent])
+    for one in loaded:
         reason = doubtful[one.revision_id]
-        omission = _omission(one, reason, settings.max_rows, limit, plan.now, configured=configured)
+        if reason == PARENT_NOT_DELIVERED:
+            reason = None  # it may be delivered by now
+        omission = _omission(one, reason, most_items, limit, plan.now, configured=configured)
+        omission = omission or _behind_parent(one, parents)
         if omission:
             omitted[one.revision_id] = omission
         sizes[one.revision_id] = 0 if omission else len(one.order.items)
-    lines = zip(chunk.revision_ids, chunk.lines, strict=True)
-    return [sizes.get(revision_id, number or 0) for revision_id, number in lines], omitted
+    items = zip(chunk.revision_ids, chunk.lines, strict=True)
+    lines = [sizes.get(revision_id, number or 0) for revision_id, number in items]
+    return [min(number, 1) for number in lines] if one_line else lines, omitted
+
+
+def _most_items(settings: Settings, plan: Plan) -> int:
+    """Return how many items an order can have at most and still go into one file."""
+    event_type = settings.event_type(plan.event_type)
+    return settings.max_rows if event_type is None or event_type.has_item_lines else _ANY_NUMBER
 
 
 def _omission(
     recorded: Recorded,
     hold_reason: str | None,
-    max_rows: int,
+    most_items: int,
     limit: AgeLimit,
     now: datetime,
     *,
@@ -219,14 +237,25 @@ def _omission(
     if order.currency not in DECIMALS:  # a newer version of ISO 4217 may have dropped it
         detail = f"{order.currency} is no currency of ISO 4217 any more, so that its decimals are not known."
         return Omission(revision, "held", "cannot_be_rendered", detail, again=True)
-    if len(order.items) > max_rows:
-        detail = f"It has {len(order.items)} items, and a file at most {max_rows} rows; raise CAPTURE_MAX_ROWS."
+    if len(order.items) > most_items:
+        detail = f"It has {len(order.items)} items, and a file at most {most_items} rows; raise CAPTURE_MAX_ROWS."
         return Omission(revision, "held", "too_many_items", detail, again=True)
     if is_too_old(order, limit, now):
         days = limit.of(order).days
         detail = f"Its event date is more than {days} days ago; impact.com does not process such a line any more."
         return Omission(revision, "expired", "too_old", detail)
     return None
+
+
+def _behind_parent(recorded: Recorded, parents: Mapping[OrderKey, ParentState]) -> Omission | None:
+    """Say why a chained action does not go yet, or None if its parent has arrived or it has none."""
+    parent = recorded.order.parent
+    if parent is None:
+        return None
+    state = parents.get(parent, ParentState.ON_ITS_WAY)
+    if state is ParentState.DELIVERED:
+        return None
+    return Omission(recorded.revision_id, "held", state.value, why_held(parent, state), again=True)
 
 
 # Rendering and checking -----------------------------------------------------------------------------------------
@@ -273,7 +302,7 @@ def _is_plain(file: BatchFile) -> bool:
 def _render_acceptable(plan: Plan, loaded: list[Recorded], event_type: EventType, settings: Settings) -> None:
     """Render a plan's file from its orders, less those that cannot be rendered or that impact.com would refuse."""
     limit = age_limit(settings)
-    judged = (_omission(one, None, settings.max_rows, limit, plan.now) for one in loaded)
+    judged = (_omission(one, None, _most_items(settings, plan), limit, plan.now) for one in loaded)
     held = [omission for omission in judged if omission]
     while True:
         plan.hold(held)

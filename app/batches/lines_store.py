@@ -9,14 +9,28 @@ from datetime import datetime
 from functools import lru_cache, reduce
 from typing import Any, Final
 
-from sqlalchemy import CTE, ColumnElement, Select, Text, and_, bindparam, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlmodel import Session
 
 from app.batches.batch import Credits, added_columns
 from app.conversions.store import CONVERSION, ITEM, REVISION
 from app.database import UTCDateTime, json_member, number_table, number_values
 from app.event_type import EventType
-from app.impact.columns import FIELD_OF, OPTIONAL_COLUMNS, Level
+from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, Level
 from app.impact.currency import DECIMALS
 
 Cell = ColumnElement[str]
@@ -48,44 +62,74 @@ def read_lines(
 def _statement(dialect: str, event_type: EventType, added: Sequence[str]) -> Select[str, Any, Any]:
     """Return the statement, which is built once: that takes longer than to read some hundred lines."""
     orders = _orders(dialect, event_type, added)
-    optional = [
-        orders.c[column] if column in orders.c else _cell(json_member(dialect, ITEM.c.extra, column))
-        for column in (*event_type.columns, *added)
-    ]
-    item = [_amount(orders.c.decimals), _cell(ITEM.c.category), _cell(ITEM.c.sku), cast(ITEM.c.quantity, Text)]
-    lines = (
-        select(_row(orders.c.before, *item, *optional).concat("\r\n").label("line"), orders.c.promo, orders.c.media)
-        .join_from(orders, ITEM, ITEM.c.revision_id == orders.c.id)
-        .order_by(orders.c.id, ITEM.c.position)
-        .subquery("lines")
-    )
+    if event_type.has_item_lines:
+        lines = _by_item(dialect, event_type, added, orders).subquery("lines")
+    else:
+        lines = _by_order(event_type, added, orders).subquery("lines")
     text = func.aggregate_strings(lines.c.line, "")
     return select(text, func.max(lines.c.promo), func.max(lines.c.media))
 
 
-def _orders(dialect: str, event_type: EventType, added: Sequence[str]) -> CTE:
-    """Return what the lines of an order have in common, formatted once for each order."""
-    wanted, by_promo_code, by_media_id = number_table(dialect, "id"), *_credited()
-    before = _row(
-        literal(str(event_type.campaign_id)),
-        literal(str(event_type.action_tracker_id)),
-        _to_the_second(REVISION.c.event_date),
-        _cell(CONVERSION.c.order_id),
-        _cell(REVISION.c.click_id),
-        _cell(REVISION.c.customer_id),
-        REVISION.c.currency,
+def _by_item(dialect: str, event_type: EventType, added: Sequence[str], orders: CTE) -> Select[Any]:
+    """Return a line for each item."""
+    optional = [
+        orders.c[column] if column in orders.c else _cell(json_member(dialect, ITEM.c.extra, column))
+        for column in (*event_type.columns, *added)
+    ]
+    amount = _amount(ITEM.c.amount, orders.c.decimals)
+    item = [amount, _cell(ITEM.c.category), _cell(ITEM.c.sku), cast(ITEM.c.quantity, Text)]
+    return (
+        select(_row(orders.c.before, *item, *optional).concat("\r\n").label("line"), orders.c.promo, orders.c.media)
+        .join_from(orders, ITEM, ITEM.c.revision_id == orders.c.id)
+        .order_by(orders.c.id, ITEM.c.position)
     )
+
+
+def _by_order(event_type: EventType, added: Sequence[str], orders: CTE) -> Select[Any]:
+    """Return a line for each order."""
+    after = [orders.c.after] if "after" in orders.c else []
+    cells = (*after, *(orders.c[column] for column in (*event_type.columns, *added)))
+    line = _row(orders.c.before, _amount(orders.c.total, orders.c.decimals), *cells).concat("\r\n")
+    return select(line.label("line"), orders.c.promo, orders.c.media).order_by(orders.c.id)
+
+
+def _orders(dialect: str, event_type: EventType, added: Sequence[str]) -> CTE:
+    """Return what the lines of an order have in common, formatted once for each order.
+
+    Its cells on the left of the amount are together in `before`; where an order is one line, `total` is the sum of its
+    items and the cells on the right are in `after`.
+    """
+    wanted, by_promo_code, by_media_id = number_table(dialect, "id"), *_credited()
+    said = {
+        "CampaignId": literal(str(event_type.campaign_id)),
+        "ActionTrackerId": literal(str(event_type.action_tracker_id)),
+        "EventDate": _to_the_second(REVISION.c.event_date),
+        "OrderId": _cell(CONVERSION.c.order_id),
+        "ClickId": _cell(REVISION.c.click_id),
+        "CustomerId": _cell(REVISION.c.customer_id),
+        "CurrencyCode": REVISION.c.currency,
+    }
+    required = FILE_COLUMNS[event_type.level]
+    left, right = required[: required.index("Amount")], required[required.index("Amount") + 1 :]
+    together = {"before": _row(*(said[column] for column in left))}
+    if not event_type.has_item_lines:
+        its_items = select(cast(func.sum(ITEM.c.amount), BigInteger)).where(ITEM.c.revision_id == REVISION.c.id)
+        together["total"] = its_items.correlate(REVISION).scalar_subquery()
+        if right:
+            together["after"] = _row(*(said[column] for column in right))
     credit = {
         "PromoCode": case((by_promo_code, REVISION.c.promo_code)),
         "MediaId": case((by_media_id, REVISION.c.media_id)),
     }
-    optional = {column: _order_value(dialect, column) for column in event_type.columns if _is_of_order(column)}
+    optional = {
+        column: _order_value(dialect, event_type, column) for column in event_type.columns if _is_of_order(column)
+    }
     cells = optional | {column: credit[column] for column in added}
     return (
         select(
             REVISION.c.id,
             _decimals(REVISION.c.currency).label("decimals"),
-            before.label("before"),
+            *(value.label(name) for name, value in together.items()),
             case((by_promo_code, 1), else_=0).label("promo"),
             case((by_media_id, 1), else_=0).label("media"),
             *(_cell(value).label(column) for column, value in cells.items()),
@@ -110,11 +154,12 @@ def _is_of_order(column: str) -> bool:
     return column in FIELD_OF or OPTIONAL_COLUMNS[column].level is Level.ORDER
 
 
-def _order_value(dialect: str, column: str) -> ColumnElement[Any]:
+def _order_value(dialect: str, event_type: EventType, column: str) -> ColumnElement[Any]:
     if field := FIELD_OF.get(column):
         value: ColumnElement[Any] = REVISION.c[field]
         return value
-    return json_member(dialect, REVISION.c.extra, column)
+    sent = json_member(dialect, REVISION.c.extra, column)
+    return func.coalesce(sent, event_type.event_code) if column == EVENT_CODE and event_type.event_code else sent
 
 
 # Cells ----------------------------------------------------------------------------------------------------------
@@ -141,9 +186,8 @@ def _decimals(currency: ColumnElement[str]) -> ColumnElement[int]:
     return case(*((currency.in_(codes), number) for number, codes in _OTHERS.items()), else_=_USUAL)
 
 
-def _amount(decimals: ColumnElement[int]) -> Cell:
-    """Return the item's amount with exactly so many decimals."""
-    minor = ITEM.c.amount
+def _amount(minor: ColumnElement[int], decimals: ColumnElement[int]) -> Cell:
+    """Return an amount in minor units with exactly so many decimals."""
     numbers = {number: _decimal(minor, number) for number in (_USUAL, *_OTHERS)}
     below_zero = {number: literal("-").concat(_decimal(-minor, number)) for number in numbers}
     return case(

@@ -101,7 +101,10 @@ class BatchContent(SQLModel, table=True):
 
 
 class BatchLine(SQLModel, table=True):
-    """Where a revision stands: its items are on the lines from `first_line` on, in their order."""
+    """Where a revision stands: its items are on the lines from `first_line` on, in their order.
+
+    Where a line is a whole order, they are all on that one. A batch with as many rows as orders has no other lines.
+    """
 
     __tablename__ = "batch_line"
     __table_args__ = (Index("lines_of_batch", "batch", "first_line"),)

@@ -1,4 +1,4 @@
-"""What impact.com would refuse in an item-level conversion file, or in a file of modifications, whoever made it.
+"""What impact.com would refuse in a conversion file of any layout, or in a file of modifications, whoever made it.
 
 Facts: impact.com's FTP and e-mail conversion guide, its conversion reference, and its lists of error reasons and file
 submission errors; which of them a rule comes from is said beside its code. Memory does not grow with the file.
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, TextIO
 
 from app.check.findings import Finding, shown
 from app.check.glance import looks_right
-from app.check.header import read_header
+from app.check.header import has_a_line_per_order, read_header
 from app.check.modification_header import is_modification, read_modification_header
 from app.check.modification_rows import ModificationRows
 from app.check.records import Records
@@ -67,7 +67,7 @@ class Check:
             runs = Runs(corrections.order_column)
             rows: Rows | ModificationRows = ModificationRows(corrections, len(header[0]), runs, found)
         elif columns := read_header(header[0], found) if header else {}:
-            runs = Runs()
+            runs = Runs(one_line=has_a_line_per_order(columns))
             rows = Rows(columns, len(header[0]), self._now, runs, found)
         else:
             yield from _drained(found)

@@ -12,7 +12,7 @@ from itertools import repeat
 from operator import contains
 from typing import Final, Literal, NamedTuple
 
-from app.impact.columns import OPTIONAL_COLUMNS, Kind, Parameter
+from app.impact.columns import EVENT_CODE, EVENT_CODE_LENGTH, OPTIONAL_COLUMNS, Kind, Parameter
 from app.impact.currency import AMOUNT_LIMIT, DECIMALS
 from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE, MAX_AGE_DAYS, MAX_AGE_DAYS_WITH_MEDIA_ID
 
@@ -50,6 +50,8 @@ OWN_CODES: Final[dict[str, str]] = {
     "CHECK_COLUMN_TWICE": "conversion reference: names that mean the same, send one only",
     "CHECK_COLUMN_UNKNOWN": "FTP guide and conversion reference: the columns of a file",
     "CHECK_CONTROL_CHARACTER": "RFC 4180: text data",
+    "CHECK_CUSTOMER_MISSING": "chained actions page: CustomerId is required, it alone links parent and child",
+    "CHECK_EVENT_CODE_MISSING": "event type data page: EventCode is required for mobile app conversions",
     "CHECK_EVENT_DATE_NOW": "event type data page: NOW is accepted and discouraged",
     "CHECK_EVENT_IN_FUTURE": "a conversion is reported after it happened; clocks may differ by five minutes",
     "CHECK_EVENT_TOO_OLD": "FTP guide: 88 days, 398 with MediaId",
@@ -211,6 +213,20 @@ def _customer_id(value: str) -> Problem | None:
     return _too_long(_TEXT_LENGTH) if len(value) > _TEXT_LENGTH else None
 
 
+def chained_customer_id(value: str) -> Problem | None:
+    """Say what is wrong with the CustomerId of a chained action, which cannot do without."""
+    if not value or value.isspace():
+        return Problem("CHECK_CUSTOMER_MISSING", "Only CustomerId links a chained action to its parent; fill it in.")
+    return _customer_id(value)
+
+
+def _event_code(value: str) -> Problem | None:
+    if not value or value.isspace():
+        sentence = "A mobile app event is named by its EventCode; fill it in, or take the column out of other files."
+        return Problem("CHECK_EVENT_CODE_MISSING", sentence)
+    return _too_long(EVENT_CODE_LENGTH) if len(value) > EVENT_CODE_LENGTH else None
+
+
 def _currency(value: str) -> Problem | None:
     if value in DECIMALS:
         return None
@@ -320,6 +336,7 @@ RULES: Final[dict[str, Rule]] = {
     "Sku": _sku,
     "Quantity": _quantity,
     **{name: _optional_rule(parameter) for name, parameter in OPTIONAL_COLUMNS.items()},
+    EVENT_CODE: _event_code,
 }
 """The rules that depend on the value alone; those for EventDate and amounts are made from more."""
 

@@ -12,10 +12,10 @@ from itertools import groupby
 from typing import Final
 
 from app.check.findings import Finding
-from app.check.header import ITEM_LEVEL, read_header
+from app.check.header import ITEM_LEVEL, has_a_line_per_order, level_of, read_header
 from app.check.records import MAX_LINE
-from app.check.rows import CREDITS, is_right, order_rules
-from app.impact.columns import MINIMUM_COLUMNS, OPTIONAL_COLUMNS, Kind
+from app.check.rows import credits_among, is_right, order_rules
+from app.impact.columns import OPTIONAL_COLUMNS, Kind
 from app.impact.currency import DECIMALS
 from app.impact.limits import MAX_FILE_ROWS
 
@@ -24,7 +24,6 @@ _PLAIN: Final = r'[^\x00-\x1f\x7f-\x9f",]'
 _END: Final = "\r\n"
 _MOST_COLUMNS: Final = MAX_LINE // 4 // max(one.max_length for one in OPTIONAL_COLUMNS.values())
 """So many make no line that is too long, whatever is in them."""
-_CURRENCY: Final = MINIMUM_COLUMNS.index("CurrencyCode")
 
 
 def looks_right(content: bytes, *, now: datetime) -> bool:
@@ -36,9 +35,11 @@ def looks_right(content: bytes, *, now: datetime) -> bool:
     header, _, first = text[:MAX_LINE].partition(_END)
     names, rows = header.split(","), text.count("\n") - 1
     found: list[Finding] = []
-    if not read_header(names, found) or found or not 0 < rows < MAX_FILE_ROWS:
+    layout = read_header(names, found)
+    if not layout or found or not 0 < rows < MAX_FILE_ROWS:
         return False
-    decimals = DECIMALS.get(first.split(",", _CURRENCY + 1)[_CURRENCY]) if first.count(",") > _CURRENCY else None
+    currency = layout["CurrencyCode"]
+    decimals = DECIMALS.get(first.split(",", currency + 1)[currency]) if first.count(",") > currency else None
     if decimals is None or len(names) > _MOST_COLUMNS:
         return False
     pattern = _pattern(tuple(names), decimals)
@@ -46,20 +47,21 @@ def looks_right(content: bytes, *, now: datetime) -> bool:
     if any(groups[-1]):
         return False
     columns = {name: groups[number - 1] for name, number in pattern.groupindex.items()}
-    return _are_right(columns, decimals, now)
+    return _are_right(columns, layout, decimals, now)
 
 
-def _are_right(columns: Mapping[str, Sequence[str]], decimals: int, now: datetime) -> bool:
+def _are_right(columns: Mapping[str, Sequence[str]], layout: Mapping[str, int], decimals: int, now: datetime) -> bool:
     """Say whether the orders are right, of which each of `columns` holds one value."""
     keys = set(zip(columns["ActionTrackerId"], columns["OrderId"], strict=True))
     if len(keys) < len(columns["OrderId"]) or {DECIMALS.get(code) for code in set(columns["CurrencyCode"])} != {
         decimals
     }:
         return False
-    credited = [values for name, values in columns.items() if name in CREDITS]
+    credited = [columns[name] for name in credits_among(layout)]
     if not any(map(all, credited)) and not all(map(any, zip(*credited, strict=True))):
         return False
-    rules = order_rules({name: place for place, name in enumerate(columns)}, now, with_media_id=False)
+    places = {name: place for place, name in enumerate(columns)}
+    rules = order_rules(places, now, level_of(layout), with_media_id=False)
     return all(is_right(rule, columns[rule.name]) for rule in rules)
 
 
@@ -80,7 +82,9 @@ def _pattern(names: tuple[str, ...], decimals: int) -> re.Pattern[str]:
             first.append(f"({','.join(said)})")
             again.append(f"\\{number}")
             number += 1 + len(said)
-    return re.compile(rf"{','.join(first)}{_END}(?:{','.join(again)}{_END})*+|([\s\S]+)")
+    one_line = has_a_line_per_order({name: place for place, name in enumerate(names)})
+    more = "" if one_line else f"(?:{','.join(again)}{_END})*+"
+    return re.compile(rf"{','.join(first)}{_END}{more}|([\s\S]+)")
 
 
 def _item_cell(name: str, decimals: int) -> str:

@@ -1,14 +1,22 @@
 """The header of a conversion file: which columns there are, and what is wrong with their names.
 
-Facts: impact.com's FTP guide (the minimum columns and their order) and its conversion reference (other names of some of
-them, and the columns that may follow).
+Facts: impact.com's FTP guide (the minimum columns and their order), its page on chained actions (theirs), and its
+conversion reference (other names of some of them, and the columns that may follow).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from app.check.findings import Finding, Problem, shown
-from app.impact.columns import ITEM_COLUMNS, MINIMUM_COLUMNS, OPTIONAL_COLUMNS, Level
+from app.impact.columns import (
+    CHAINED_COLUMNS,
+    ITEM_COLUMNS,
+    MINIMUM_COLUMNS,
+    ONE_LINE_LEVELS,
+    OPTIONAL_COLUMNS,
+    ORDER_COLUMNS,
+    Level,
+)
 
 MONEY: Final = ("Amount", "ItemPrice", "ItemSubtotal")
 """One of these says what an item costs: the line's total, the price of a unit, the line's total before discounts."""
@@ -23,6 +31,23 @@ _ONE_OF: Final = (("PromoCode", "OrderPromoCode"), ("MediaId", "MediaPartnerId")
 _KNOWN: Final = frozenset({*MINIMUM_COLUMNS, *OPTIONAL_COLUMNS, *_ALIASES, *MONEY})
 _BY_LOWER_CASE: Final = {name.lower(): name for name in _KNOWN}
 _ITEMS: Final = ("Category", "Sku", "Quantity")
+
+
+def level_of(columns: Mapping[str, int]) -> str:
+    """Return what the columns of a file say of its level: `item` (mobile app events too), `order` or `chained`.
+
+    A file without any column that names an item has a line for each order; that of chained actions has the customer on
+    the left of the order.
+    """
+    if not columns.keys().isdisjoint(_ITEMS):
+        return "item"
+    is_chained = columns.get("CustomerId", len(columns)) < columns.get("OrderId", -1)
+    return "chained" if is_chained else "order"
+
+
+def has_a_line_per_order(columns: Mapping[str, int]) -> bool:
+    """Say whether an order has a single line in a file with these columns."""
+    return level_of(columns) in ONE_LINE_LEVELS
 
 
 def read_header(cells: Sequence[str], found: list[Finding]) -> dict[str, int]:
@@ -67,19 +92,22 @@ def _about_columns(columns: Mapping[str, int]) -> Iterator[tuple[str | None, Pro
             money[1],
             Problem("CHECK_AMOUNT_TWICE", f"{' and '.join(money)} exclude each other; take all but one out."),
         )
-    wanted = [money[0] if name in MONEY and money else name for name in MINIMUM_COLUMNS]
+    if has_a_line_per_order(columns):
+        yield from _about_item_columns(columns)
+    guide = {"item": MINIMUM_COLUMNS, "order": ORDER_COLUMNS, "chained": CHAINED_COLUMNS}[level_of(columns)]
+    wanted = [money[0] if name in MONEY and money else name for name in guide]
     missing = [name for name in wanted if name not in columns]
-    if missing:
-        yield from _about_missing(missing)
-    elif sorted(columns, key=columns.__getitem__)[: len(wanted)] != wanted:
+    for name in missing:
+        yield name, Problem("CHECK_COLUMN_MISSING", f"The column {name} is missing; add it, empty if need be.")
+    if not missing and sorted(columns, key=columns.__getitem__)[: len(wanted)] != wanted:
         sentence = "The columns stand in another order than in impact.com's guide; the guide's is the safe one."
         yield None, Problem("CHECK_COLUMN_ORDER", sentence, "warning")
 
 
-def _about_missing(missing: Sequence[str]) -> Iterator[tuple[str, Problem]]:
-    without_items = set(_ITEMS).issubset(missing)
-    if without_items:
-        yield "Sku", Problem("NO_ITEM", "There are no columns for items (Category, Sku, Quantity); add them.")
-    for name in missing:
-        if not (without_items and name in _ITEMS):
-            yield name, Problem("CHECK_COLUMN_MISSING", f"The column {name} is missing; add it, empty if need be.")
+def _about_item_columns(columns: Mapping[str, int]) -> Iterator[tuple[str, Problem]]:
+    for name in columns:
+        if name in ITEM_LEVEL and name != MONEY[0]:
+            sentence = (
+                f"{name} belongs to an item; add Category, Sku and Quantity with a line for each, or take it out."
+            )
+            yield name, Problem("NO_ITEM", sentence)

@@ -1,7 +1,7 @@
 """The rules on the rows of a conversion file and on the orders that they make up.
 
-Facts: impact.com's FTP guide (order columns repeated on consecutive lines, one line per item) and its conversion
-reference (by what an order is credited).
+Facts: impact.com's FTP guide (order columns repeated on consecutive lines, one line per item), its page on chained
+actions (linked by CustomerId) and its conversion reference (by what an order is credited).
 
 Nearly all rows of nearly all files are right, so a block of rows is first looked at column by column, where the work is
 done by sets, slices and one pattern per column. Only a block that is not certainly right is read row by row, and only
@@ -24,10 +24,11 @@ from app.check.findings import (
     Severity,
     amount_rule,
     amounts_at_once,
+    chained_customer_id,
     event_date_rule,
     event_dates_at_once,
 )
-from app.check.header import ITEM_LEVEL, MONEY
+from app.check.header import ITEM_LEVEL, MONEY, has_a_line_per_order, level_of
 from app.check.records import Block
 from app.check.runs import OrderKey, Runs
 from app.impact.currency import DECIMALS
@@ -35,7 +36,7 @@ from app.impact.limits import MAX_FILE_ROWS
 
 _MEDIA: Final = ("MediaId", "MediaPartnerId")
 _CREDITS_OF_APPS: Final = ("AppleIfa", "AppleIfv", "GoogAId", "AndroidId")
-CREDITS: Final = ("ClickId", "PromoCode", "OrderPromoCode", *_MEDIA, "UniqueUrl", "CallerId", *_CREDITS_OF_APPS)
+_CREDITS: Final = ("ClickId", "PromoCode", "OrderPromoCode", *_MEDIA, "UniqueUrl", "CallerId", *_CREDITS_OF_APPS)
 """Each credits an order to a partner."""
 _CREDITS_BY_HISTORY: Final = ("CustomerId", "CustomProfileId")
 """These do only if impact.com knows the same customer from an earlier click."""
@@ -71,10 +72,12 @@ class Rows:
         self._tracker = place.get("ActionTrackerId")
         self._currency = place.get("CurrencyCode")
         self._media = [place[name] for name in _MEDIA if name in place]
-        self._credits = [place[name] for name in CREDITS if name in place]
+        self._one_line = has_a_line_per_order(columns)
+        self._credits = [place[name] for name in credits_among(columns) if name in place]
         self._histories = [place[name] for name in _CREDITS_BY_HISTORY if name in place]
         self._order_rules = {
-            with_media: order_rules(place, now, with_media_id=with_media) for with_media in (False, True)
+            with_media: order_rules(place, now, level_of(columns), with_media_id=with_media)
+            for with_media in (False, True)
         }
         self._item_rules = {decimals: _item_rules(columns, decimals) for decimals in {None, *DECIMALS.values()}}
         self._items = self._item_rules[None]  # for the currency of the order that is being read
@@ -105,7 +108,7 @@ class Rows:
             return False
         columns = list(zip(*records, strict=True))
         orders = list(zip(*[columns[position] for position in self._order_positions], strict=True))
-        begins = list(map(ne, orders, chain([self._previous], orders)))
+        begins = [True] * len(orders) if self._one_line else list(map(ne, orders, chain([self._previous], orders)))
         new = list(compress(orders, begins))
         keys = dict(zip(self._keys_of(new), compress(block.lines, begins), strict=True))
         if len(keys) < len(new) or "" in keys or self._key in keys:
@@ -146,7 +149,7 @@ class Rows:
     def _read_row(self, line: int, cells: Sequence[str]) -> None:
         self.count += 1
         order = self._order_cells(cells)
-        if order != self._previous:
+        if order != self._previous or self._one_line:
             self._previous = order
             self._read_order(line, order)
         for column in self._items:
@@ -158,7 +161,7 @@ class Rows:
 
     def _read_order(self, line: int, order: tuple[str, ...]) -> None:
         key = self._key_of(order)
-        if key and key == self._key:
+        if key and key == self._key and not self._one_line:
             self._compare(line, order)
         else:
             self._key, self._first = key, order
@@ -235,16 +238,22 @@ def _getter(positions: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ..
     return lambda cells: tuple(cells[position] for position in positions)
 
 
-def order_rules(places: Mapping[str, int], now: datetime, *, with_media_id: bool) -> list[_Column]:
-    """Return the rules for the columns of an order, which stand at `places`."""
-    rule = event_date_rule(now, with_media_id=with_media_id)
-    at_once = event_dates_at_once(now, with_media_id=with_media_id)
+def order_rules(places: Mapping[str, int], now: datetime, level: str, *, with_media_id: bool) -> list[_Column]:
+    """Return the rules for the columns of an order in a file of this level, which stand at `places`."""
+    special = {"EventDate": event_date_rule(now, with_media_id=with_media_id)}
+    if level == "chained":
+        special["CustomerId"] = chained_customer_id
+    at_once = RIGHT_AT_ONCE | {"EventDate": event_dates_at_once(now, with_media_id=with_media_id)}
     return [
-        _Column(position, name, rule, at_once, set())
-        if name == "EventDate"
-        else _Column(position, name, RULES[name], RIGHT_AT_ONCE.get(name), set())
+        _Column(position, name, special.get(name) or RULES[name], at_once.get(name), set())
         for name, position in places.items()
     ]
+
+
+def credits_among(columns: Mapping[str, int]) -> list[str]:
+    """Return the columns that credit an order; a chained action is credited through CustomerId as its parent is."""
+    names = [name for name in _CREDITS if name in columns]
+    return [*names, "CustomerId"] if level_of(columns) == "chained" and "CustomerId" in columns else names
 
 
 def _item_rules(columns: Mapping[str, int], decimals: int | None) -> list[_Column]:

@@ -24,9 +24,10 @@ class Runs:
     looked through, in a temporary database. `column` is the one that names an order.
     """
 
-    def __init__(self, column: str = "OrderId") -> None:
+    def __init__(self, column: str = "OrderId", *, one_line: bool = False) -> None:
         self.orders = 0
         self._column = column
+        self._one_line = one_line  # in such a file an order has no more lines
         self._recent: dict[OrderKey, int] = {}
         self._earlier: IO[bytes] | None = None  # a line for each part
         self._spans: list[tuple[OrderKey, OrderKey]] = []  # the least and the greatest key of each part
@@ -74,6 +75,8 @@ class Runs:
 
     def _duplicate(self, key: OrderKey, line: int, first: int) -> Finding:
         sentence = f"The order has lines from line {first:,} on and again here; put all lines of an order together."
+        if self._one_line:
+            sentence = f"The order is on line {first:,} already, with its whole amount; take one of the two lines out."
         return Finding("OID_DUPLICATE", line, self._column, key.partition(",")[2], sentence)
 
     def _make_room(self) -> None:

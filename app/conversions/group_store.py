@@ -48,7 +48,14 @@ def _row(order: Order) -> dict[str, Any]:
         "billions": billions,
         "rest": rest,
         "items": [_line(item) for item in order.items],
-    }
+    } | _parent(order)
+
+
+def _parent(order: Order) -> dict[str, str]:
+    """Return the columns that few orders have; the others have no text for them to be read from."""
+    return (
+        {} if order.parent is None else dict(zip(("parent_event_type", "parent_order_id"), order.parent, strict=True))
+    )
 
 
 def _line(item: Item) -> list[Any]:
@@ -64,11 +71,12 @@ WITH sent AS MATERIALIZED (
         json_to_recordset(%(rows)s::json) AS (
             event_type text, order_id text, event_date text, event_at timestamptz, currency text, click_id text,
             promo_code text, media_id text, customer_id text, customer_status text, extra text, fingerprint text,
-            hold_reason text, billions bigint, rest bigint, items json
+            hold_reason text, billions bigint, rest bigint, items json, parent_event_type text, parent_order_id text
         )
     ) WITH ORDINALITY AS sent (
         event_type, order_id, event_date, event_at, currency, click_id, promo_code, media_id, customer_id,
-        customer_status, extra, fingerprint, hold_reason, billions, rest, items, place
+        customer_status, extra, fingerprint, hold_reason, billions, rest, items, parent_event_type, parent_order_id,
+        place
     )
 ), made AS (
     INSERT INTO conversion (event_type, order_id, recorded_at)
@@ -81,11 +89,11 @@ WITH sent AS MATERIALIZED (
 ), revised AS (
     INSERT INTO revision (
         conversion_id, number, recorded_at, event_date, event_at, currency, click_id, promo_code, media_id, customer_id,
-        customer_status, extra, fingerprint
+        customer_status, extra, fingerprint, parent_event_type, parent_order_id
     )
     SELECT
         conversion_id, 1, %(now)s::timestamptz, event_date, event_at, currency, click_id, promo_code, media_id,
-        customer_id, customer_status, extra, fingerprint
+        customer_id, customer_status, extra, fingerprint, parent_event_type, parent_order_id
     FROM added ORDER BY place
     RETURNING id AS revision_id, conversion_id
 ), itemised AS (
@@ -102,7 +110,7 @@ WITH sent AS MATERIALIZED (
         (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)
     SELECT
         (%(now)s::timestamptz AT TIME ZONE 'UTC')::date, event_type, currency, %(slot)s, count(*), count(click_id),
-        count(hold_reason), sum(billions), sum(rest)
+        count(nullif(hold_reason, 'parent_not_delivered')), sum(billions), sum(rest)
     FROM added GROUP BY event_type, currency ORDER BY event_type COLLATE "C", currency COLLATE "C"
     ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET
         orders = total.orders + excluded.orders, with_click_id = total.with_click_id + excluded.with_click_id,
@@ -127,12 +135,13 @@ ON CONFLICT DO NOTHING
 _REVISIONS: Final = """
 INSERT INTO revision (
     id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, promo_code, media_id, customer_id,
-    customer_status, extra, fingerprint
+    customer_status, extra, fingerprint, parent_event_type, parent_order_id
 )
 SELECT
     ?3 + key, conversion.id, 1, substr(?4, 1, 26), value->>'event_date', substr(value->>'event_at', 1, 26),
     value->>'currency', value->>'click_id', value->>'promo_code', value->>'media_id', value->>'customer_id',
-    value->>'customer_status', value->>'extra', value->>'fingerprint'
+    value->>'customer_status', value->>'extra', value->>'fingerprint', value->>'parent_event_type',
+    value->>'parent_order_id'
 FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
 """
 _ITEMS: Final = """
@@ -154,7 +163,7 @@ _COUNT: Final = """
 INSERT INTO daily_total (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)
 SELECT
     substr(?3, 1, 10), value->>'event_type', value->>'currency', ?4, count(*), count(value->>'click_id'),
-    count(value->>'hold_reason'), sum(value->>'billions'), sum(value->>'rest')
+    count(nullif(value->>'hold_reason', 'parent_not_delivered')), sum(value->>'billions'), sum(value->>'rest')
 FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
 GROUP BY 2, 3
 ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET

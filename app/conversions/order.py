@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -14,6 +14,10 @@ from app.impact.columns import EXTRA, Kind
 
 MAX_ORDER_ID: Final = 64
 NO_ATTRIBUTION: Final = "no_attribution"
+PARENT_NOT_DELIVERED: Final = "parent_not_delivered"
+
+OrderKey = tuple[str, str]
+"""Event type and order id: what makes an order one order."""
 
 
 class Attribution(StrEnum):
@@ -22,6 +26,7 @@ class Attribution(StrEnum):
     CLICK = "click_id"
     PROMO_CODE = "promo_code"
     MEDIA = "media_id"
+    PARENT = "parent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it is recorded: valid, its items merged to one line per SKU."""
+    """An order as it is recorded: valid, its items merged to one line per SKU.
+
+    A chained action may have a `parent`, another order that impact.com must have before it.
+    """
 
     event_type: str
     order_id: str
@@ -50,9 +58,10 @@ class Order:
     customer_id: str | None = None
     customer_status: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    parent: OrderKey | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> OrderKey:
         """What makes an order one order: two event types may use the same order id."""
         return self.event_type, self.order_id
 
@@ -63,16 +72,20 @@ class Order:
 
     @property
     def attribution(self) -> Attribution | None:
-        """The first of click id, promo code and media id that the order has."""
+        """The first of click id, promo code and media id that the order has; else it is credited as its parent is."""
         if self.click_id is not None:
             return Attribution.CLICK
         if self.promo_code is not None:
             return Attribution.PROMO_CODE
-        return Attribution.MEDIA if self.media_id is not None else None
+        if self.media_id is not None:
+            return Attribution.MEDIA
+        return Attribution.PARENT if self.parent is not None else None
 
     @property
     def hold_reason(self) -> str | None:
-        """Why the order must wait for a person, or None if it may leave."""
+        """Why the order must wait for a person or its parent, or None if it may leave."""
+        if self.parent is not None:
+            return PARENT_NOT_DELIVERED
         return None if self.attribution else NO_ATTRIBUTION
 
     def with_lines(self, lines: Iterable[tuple[int, int, str]]) -> "Order":
@@ -91,7 +104,7 @@ class Order:
 
         The order of keys and of items, `10` or `10.00`, and the offset in which one instant is written do not matter.
         """
-        meaning = {
+        meaning: dict[str, Any] = {
             "event_type": self.event_type,
             "order_id": self.order_id,
             "event_date": self.event_date.astimezone(UTC).isoformat(),
@@ -106,6 +119,8 @@ class Order:
                 [item.sku, item.category, item.quantity, item.amount, _meaning(item.extra)] for item in self.items
             ),
         }
+        if self.parent is not None:
+            meaning["parent"] = self.parent
         return hashlib.sha256(orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

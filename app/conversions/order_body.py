@@ -6,7 +6,7 @@ characters, the currency's decimals, one line per SKU) are in the README.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -24,9 +24,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app import strict_json
+from app.conversions.chain import about_customer, about_event_code, about_parent
 from app.conversions.extra import parse_time, read_extra
 from app.conversions.order import MAX_ORDER_ID, Item, Order, is_order_id, merge
 from app.errors import Fault, InvalidInput, pointer_to
+from app.event_type import EventType
 from app.impact.columns import Level
 from app.impact.currency import AMOUNT_LIMIT, DECIMALS, to_minor_units
 from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE
@@ -39,12 +41,16 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a valid order depends on beside its own text. `currencies`: event type to its default currency, if any."""
+    """What a valid order depends on beside its own text. `currencies`: event type to its default currency, if any.
+
+    `event_types` says what the levels of event types ask for; one that is not there asks for nothing.
+    """
 
     currencies: Mapping[str, str | None]
     max_items: int
     sku_max_length: int = 255
     net_amounts: bool = False
+    event_types: Mapping[str, EventType] = field(default_factory=dict)
 
 
 def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
@@ -52,7 +58,7 @@ def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
     plain = strict_json.plain(body)
     if plain is not None:
         try:
-            return _order(OrderBody.model_validate(plain, context=_Context(rules, now)))
+            return _order(OrderBody.model_validate(plain, context=_Context(rules, now)), rules)
         except (ValidationError, InvalidInput):
             pass  # a number with a fraction, or something wrong
     return read_carefully(body, rules, now)
@@ -64,7 +70,7 @@ def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
     try:
         parsed = OrderBody.model_validate(value, context=_Context(rules, now))
         if not faults:
-            return _order(parsed)
+            return _order(parsed, rules)
     except ValidationError as exc:
         seen = {fault.pointer for fault in faults}
         faults += [fault for fault in faults_in(exc) if fault.pointer not in seen]
@@ -80,6 +86,8 @@ class _Context:
     now: datetime
     currency: str | None = None
     """Known as soon as the field `currency` is valid, so that amounts after it can be checked against it."""
+    asks: EventType | None = None
+    """The event type, if its level asks for more than every order has; known as soon as `event_type` is valid."""
 
 
 def _context(info: ValidationInfo) -> _Context:
@@ -102,9 +110,12 @@ def _order_id(value: str) -> str:
 
 
 def _event_type(value: str, info: ValidationInfo) -> str:
-    if value not in _context(info).rules.currencies:
-        known = ", ".join(_context(info).rules.currencies)
+    context = _context(info)
+    if value not in context.rules.currencies:
+        known = ", ".join(context.rules.currencies)
         raise _refuse("ACTIONTRACKER_NOT_FOUND", f"This event type is not set up here; there are: {known}.")
+    event_type = context.rules.event_types.get(value)
+    context.asks = None if event_type is None or event_type.level == "item" else event_type
     return value
 
 
@@ -164,6 +175,14 @@ def _customer_id(value: str) -> str:
     return value
 
 
+def _needed_customer_id(value: str | None, info: ValidationInfo) -> str | None:
+    event_type = _context(info).asks
+    fault = event_type and about_customer(value, event_type)
+    if fault:
+        raise _refuse(fault.code, fault.detail)
+    return value
+
+
 def _media_id(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -174,12 +193,20 @@ def _media_id(value: Any) -> Any:
 
 def _checked_extra(level: Level) -> AfterValidator:
     def check(values: dict[str, Any], info: ValidationInfo) -> dict[str, str]:
-        texts, faults = read_extra(values, level, net_amounts=_context(info).rules.net_amounts)
+        context = _context(info)
+        texts, faults = read_extra(values, level, net_amounts=context.rules.net_amounts) if values else ({}, [])
+        event_type = context.asks if level is Level.ORDER else None
+        if event_type and not faults and (fault := about_event_code(texts, event_type)):
+            faults = [fault]
         if faults:
-            raise PydanticCustomError("SEVERAL", "several", {"faults": faults})
+            raise _several(faults)
         return texts
 
     return AfterValidator(check)
+
+
+def _several(faults: Sequence[Fault]) -> PydanticCustomError:
+    return PydanticCustomError("SEVERAL", "several", {"faults": faults})
 
 
 def _sku(value: str, info: ValidationInfo) -> str:
@@ -196,6 +223,15 @@ def _items(value: Any, info: ValidationInfo) -> Any:
         raise _refuse(
             "TOO_MANY_ITEMS", f"An order has at most {_context(info).rules.max_items} items: a file holds no more."
         )
+    return value
+
+
+def _parent(value: "ParentBody | None", info: ValidationInfo) -> "ParentBody | None":
+    if value is not None and "event_type" in info.data:
+        key, types = (value.event_type, value.order_id), _context(info).rules.event_types
+        faults = list(about_parent(key, info.data["event_type"], info.data.get("order_id"), types))
+        if faults:
+            raise _several(faults)
     return value
 
 
@@ -236,6 +272,15 @@ class ItemBody(_Body):
     )
 
 
+class ParentBody(_Body):
+    """The order that a chained action follows."""
+
+    event_type: _text(32) = "default"  # type: ignore[valid-type]
+    order_id: Annotated[
+        str, AfterValidator(_order_id), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ORDER_ID})
+    ]
+
+
 class OrderBody(_Body):
     """An order as a checkout sends it. Fields are checked in this order: the currency before the amounts."""
 
@@ -256,11 +301,14 @@ class OrderBody(_Body):
     )
     promo_code: _text(255) | None = None  # type: ignore[valid-type]
     media_id: Annotated[str, BeforeValidator(_media_id), WithJsonSchema(_MEDIA_ID_SCHEMA)] | None = None
-    customer_id: _text(255, AfterValidator(_customer_id)) | None = None  # type: ignore[valid-type]
+    customer_id: Annotated[
+        _text(255, AfterValidator(_customer_id)) | None, AfterValidator(_needed_customer_id)  # type: ignore[valid-type]
+    ] = Field(default=None, validate_default=True)
     customer_status: _text(40) | None = None  # type: ignore[valid-type]
     extra: Annotated[dict[str, Any], _checked_extra(Level.ORDER), WithJsonSchema(_EXTRA_SCHEMA)] = Field(
-        default_factory=dict
+        default_factory=dict, validate_default=True
     )
+    parent: Annotated[ParentBody | None, AfterValidator(_parent)] = None
     items: Annotated[list[ItemBody], BeforeValidator(_items)] = Field(json_schema_extra={"minItems": 1})
 
 
@@ -311,10 +359,13 @@ _SENTENCES_BY_TYPE: Final = {
 }
 
 
-def _order(body: OrderBody) -> Order:
+def _order(body: OrderBody, rules: Rules) -> Order:
     items = merge([Item(item.sku, item.category, item.quantity, item.amount, item.extra) for item in body.items])
     if len(items) < len(body.items):
         _check_sums(items, body.currency)
+    event_type = rules.event_types.get(body.event_type)
+    if event_type and not event_type.has_item_lines:
+        _check_total(items, body.currency)
     return Order(
         body.event_type,
         body.order_id,
@@ -327,7 +378,15 @@ def _order(body: OrderBody) -> Order:
         body.customer_id,
         body.customer_status,
         body.extra,
+        (body.parent.event_type, body.parent.order_id) if body.parent else None,
     )
+
+
+def _check_total(items: Sequence[Item], currency: str) -> None:
+    if sum(item.amount for item in items) >= AMOUNT_LIMIT * 10 ** DECIMALS[currency]:
+        raise InvalidInput(
+            [Fault("AMOUNT_TOO_LARGE", "The items add up to 1,000,000,000,000 or more, and are one line.", "/items")]
+        )
 
 
 def _check_sums(items: Sequence[Item], currency: str) -> None:

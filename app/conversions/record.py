@@ -4,14 +4,16 @@ What guards against a second order is the unique key in the schema; this code on
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from app.conversions import group_store, store
-from app.conversions.order import Order
+from app.conversions.chain import about_recorded_parent, generations
+from app.conversions.order import Order, OrderKey
 from app.database import Database, retried
+from app.errors import Fault
 
 
 class Outcome(StrEnum):
@@ -20,29 +22,59 @@ class Outcome(StrEnum):
     NEW = "new"
     REPLAYED = "replayed"
     CONFLICT = "conflict"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An order's outcome, the conversion it is recorded as, and the time at which its group was recorded."""
+    """An order's outcome, the conversion it is recorded as, and the time at which its group was recorded.
+
+    One that is refused for its parent has the faults, and no conversion.
+    """
 
     order: Order
     outcome: Outcome
     conversion_id: int
     at: datetime
+    faults: tuple[Fault, ...] = ()
 
 
 @retried
 def record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
     """Record orders together or not at all, and return one result each, in the same order; durable on return.
 
+    Those with a parent are recorded after those without, and refused if it is not recorded or has another customer.
     A body that means the same as any that was ever accepted for its order is a replay; another is a conflict and
     changes nothing. Raises Unavailable when the database is away. Whether they are recorded is not always known then,
     and the same again is answered right in either case.
     """
+    if not any(order.parent for order in orders):
+        return _record(database, orders, now)
+    results: dict[int, Result] = {}
+    for generation in generations(orders):
+        faults = _about_parents(database, {place: orders[place] for place in generation})
+        right = [place for place in generation if place not in faults]
+        results |= zip(right, _record(database, [orders[place] for place in right], now), strict=True)
+        results |= {place: Result(orders[place], Outcome.REFUSED, 0, now, (fault,)) for place, fault in faults.items()}
+    return [results[place] for place in range(len(orders))]
+
+
+def _about_parents(database: Database, orders: Mapping[int, Order]) -> dict[int, Fault]:
+    """Return what is wrong with orders beside their parents; of an order that is recorded already, nothing is."""
+    children = {place: order for place, order in orders.items() if order.parent}
+    if not children:
+        return {}
+    with database.snapshot() as session:
+        known = store.find_keys(session, [order.key for order in children.values()])
+        customers = store.customers(session, [order.parent for order in children.values() if order.parent])
+    new = {place: order for place, order in children.items() if order.key not in known}
+    return {place: fault for place, order in new.items() if (fault := about_recorded_parent(order, customers))}
+
+
+def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
     if not orders:
         return []
-    first: dict[tuple[str, str], Order] = {}
+    first: dict[OrderKey, Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
     distinct = list(first.values())
@@ -62,13 +94,13 @@ def record(database: Database, orders: Sequence[Order], now: datetime) -> list[R
 
 def _with_repeats(orders: Sequence[Order]) -> Iterator[tuple[Order, int]]:
     """Yield each order with the number of times that its key came before it."""
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[OrderKey] = Counter()
     for order in orders:
         yield order, seen[order.key]
         seen[order.key] += 1
 
 
-def _outcome(order: Order, ids: dict[tuple[str, str], int], known: dict[int, set[str]], *, is_new: bool) -> Outcome:
+def _outcome(order: Order, ids: dict[OrderKey, int], known: dict[int, set[str]], *, is_new: bool) -> Outcome:
     if is_new:
         return Outcome.NEW
     return Outcome.REPLAYED if order.fingerprint() in known[ids[order.key]] else Outcome.CONFLICT

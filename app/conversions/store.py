@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
-from app.conversions.order import Item, Order
+from app.conversions.order import Item, Order, OrderKey
 from app.database import ROW_ID, UTCDateTime
 
 LOOKUP_CHUNK: Final = 500
@@ -44,7 +44,10 @@ class Conversion(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """What an order said at one time. `event_date` is the text with its offset, `event_at` the instant."""
+    """What an order said at one time. `event_date` is the text with its offset, `event_at` the instant.
+
+    The parent of a chained action is named by its natural key.
+    """
 
     __tablename__ = "revision"
     __table_args__ = (UniqueConstraint("conversion_id", "number", name="one_revision_per_number"),)
@@ -63,6 +66,8 @@ class Revision(SQLModel, table=True):
     customer_status: str | None
     extra: str | None
     fingerprint: str
+    parent_event_type: str | None
+    parent_order_id: str | None
 
 
 class ItemRow(SQLModel, table=True):
@@ -114,12 +119,12 @@ class Recorded:
     order: Order
 
 
-def find_keys(session: Session, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def find_keys(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, int]:
     """Return the ids of those conversions that exist."""
     by_type: dict[str, list[str]] = {}
     for event_type, order_id in keys:
         by_type.setdefault(event_type, []).append(order_id)
-    found: dict[tuple[str, str], int] = {}
+    found: dict[OrderKey, int] = {}
     for event_type, order_ids in by_type.items():  # a pair IN pairs is no look-up for SQLite
         these = CONVERSION.c.event_type == event_type, CONVERSION.c.order_id.in_(order_ids)
         statement = select(CONVERSION.c.id, CONVERSION.c.order_id).where(*these)
@@ -144,6 +149,25 @@ def skus_before(session: Session, conversion_id: int, revision_id: int) -> set[s
     """Return the SKUs that an order had in the revisions before one."""
     earlier = select(REVISION.c.id).where(REVISION.c.conversion_id == conversion_id, REVISION.c.id < revision_id)
     return set(session.connection().execute(select(ITEM.c.sku).where(ITEM.c.revision_id.in_(earlier))).scalars())
+
+
+def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> dict[int, int]:
+    """Return the newest revision of each conversion."""
+    newest = (
+        select(REVISION.c.conversion_id, func.max(REVISION.c.id).label("id"))
+        .where(REVISION.c.conversion_id.in_(conversion_ids))
+        .group_by(REVISION.c.conversion_id)
+    )
+    return {row.conversion_id: row.id for row in session.connection().execute(newest)}
+
+
+def customers(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, str | None]:
+    """Return the customer ids of those orders that are recorded, as their newest revisions have them."""
+    ids = find_keys(session, keys)
+    newest = newest_revisions(session, list(ids.values()))
+    statement = select(REVISION.c.conversion_id, REVISION.c.customer_id).where(REVISION.c.id.in_(newest.values()))
+    found = {row.conversion_id: row.customer_id for row in session.connection().execute(statement)}
+    return {key: found[number] for key, number in ids.items()}
 
 
 def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:
@@ -232,11 +256,13 @@ def _recorded(row: Row[Any], items: Iterable[Item]) -> Recorded:
         customer_id=row.customer_id,
         customer_status=row.customer_status,
         extra=_mapping(row.extra),
+        parent=None if row.parent_order_id is None else (row.parent_event_type, row.parent_order_id),
     )
     return Recorded(row.conversion_id, row.id, row.number, row.recorded_at, order)
 
 
 def _revision_row(conversion_id: int, number: int, order: Order, now: datetime) -> dict[str, Any]:
+    parent_event_type, parent_order_id = order.parent or (None, None)
     return {
         "conversion_id": conversion_id,
         "number": number,
@@ -251,6 +277,8 @@ def _revision_row(conversion_id: int, number: int, order: Order, now: datetime) 
         "customer_status": order.customer_status,
         "extra": extra_text(order.extra),
         "fingerprint": order.fingerprint(),
+        "parent_event_type": parent_event_type,
+        "parent_order_id": parent_order_id,
     }
 
 

@@ -27,6 +27,36 @@ MINIMUM_COLUMNS: Final = (
 ITEM_COLUMNS: Final = ("Amount", "Category", "Sku", "Quantity")
 """Of those, what may differ between the lines of one order."""
 
+ORDER_COLUMNS: Final = MINIMUM_COLUMNS[:-3]
+"""The order-level file: the same without the columns that name an item. impact.com's template of it was not found."""
+
+CHAINED_COLUMNS: Final = (
+    "CampaignId",
+    "ActionTrackerId",
+    "CustomerId",
+    "OrderId",
+    "EventDate",
+    "Amount",
+    "CurrencyCode",
+    "ClickId",
+)
+"""The file of chained actions, parents and children alike, by impact.com's page about them."""
+
+FILE_COLUMNS: Final = {
+    "item": MINIMUM_COLUMNS,
+    "order": ORDER_COLUMNS,
+    "chained": CHAINED_COLUMNS,
+    "mobile": MINIMUM_COLUMNS,
+}
+"""The columns that a file of each level must have, in their order; a mobile one has `EVENT_CODE` at their right."""
+
+ONE_LINE_LEVELS: Final = frozenset({"order", "chained"})
+"""The levels at which an order is one line, with the sum of its items; at the others each item is one."""
+
+EVENT_CODE: Final = "EventCode"
+"""Names the event within a mobile app, whose System App ID stands under ActionTrackerId."""
+EVENT_CODE_LENGTH: Final = 128
+
 
 class Kind(StrEnum):
     """What a parameter's value is."""
@@ -97,7 +127,7 @@ _EXTRA = (
     + _order(_numbered("Numeric", 10) + " " + _numbered("Money", 3), Kind.DECIMAL)
     + _order(_numbered("Date", 10), Kind.DATETIME)
     # Mobile apps
-    + _order("EventCode", max_length=128)
+    + _order(EVENT_CODE, max_length=EVENT_CODE_LENGTH)
     + _order("AppleIfa AppleIfv GoogAId AndroidId AppPackage AppVer DeviceMfr DeviceModel")
     + _order("PropertyId", Kind.INTEGER, csv=False)
     + _order(

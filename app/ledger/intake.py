@@ -58,6 +58,8 @@ class Intake:
                 return Accepted(HTTPStatus.OK, [(b"idempotent-replayed", b"true")], content)
             case Outcome.CONFLICT:
                 raise conflict(order)
+            case Outcome.REFUSED:
+                raise InvalidInput(result.faults)
 
     def _show(self, conversion_id: int) -> bytes:
         with self._database.snapshot() as session:
@@ -66,12 +68,13 @@ class Intake:
 
 def rules(settings: Settings) -> Rules:
     """Return what the settings say of valid orders."""
-    types = {key: settings.event_type(key) for key in settings.event_type_keys}
+    types = {key: one for key in settings.event_type_keys if (one := settings.event_type(key))}
     return Rules(
-        currencies={key: one.currency if one else None for key, one in types.items()},
+        currencies={key: one.currency for key, one in types.items()},
         max_items=settings.max_rows,
         sku_max_length=settings.sku_max_length,
         net_amounts=settings.amount_basis == "after_discounts",
+        event_types=types,
     )
 
 
@@ -132,6 +135,8 @@ def _read(line: bytes, known: Rules, now: datetime) -> Order | InvalidInput:
 def _answer(result: Result) -> dict[str, Any]:
     if result.outcome is Outcome.CONFLICT:
         return _refused(result.order.order_id, conflict(result.order))
+    if result.outcome is Outcome.REFUSED:
+        return _refused(result.order.order_id, InvalidInput(result.faults))
     status = HTTPStatus.CREATED if result.outcome is Outcome.NEW else HTTPStatus.OK
     return {"order_id": result.order.order_id, "status": int(status)}
 

@@ -28,7 +28,9 @@ _IS_JSON: Final = (b"content-type", b"application/json")
 def _order_schema() -> dict[str, Any]:
     """Return the schema of a body in one piece, since a route cannot add to the document's components."""
     schema = OrderBody.model_json_schema()
-    schema["properties"]["items"]["items"] = schema.pop("$defs")["ItemBody"]
+    parts = schema.pop("$defs")
+    schema["properties"]["items"]["items"] = parts["ItemBody"]
+    schema["properties"]["parent"]["anyOf"][0] = parts["ParentBody"]
     return schema
 
 

@@ -15,7 +15,7 @@ from app.config import Settings
 from app.conversions import corrections_store as corrections
 from app.conversions import store as conversions
 from app.conversions.correction import Kind
-from app.conversions.order import NO_ATTRIBUTION, Order
+from app.conversions.order import NO_ATTRIBUTION, PARENT_NOT_DELIVERED, Order
 from app.conversions.store import Recorded
 from app.errors import NotFound
 from app.impact.currency import format_amount
@@ -46,6 +46,13 @@ class BatchRef(BaseModel):
     first_line: int
 
 
+class ParentRef(BaseModel):
+    """The order that a chained action follows."""
+
+    event_type: str
+    order_id: str
+
+
 class OrderView(BaseModel):
     """An order and where it is. `reason` and `detail` explain held and expired; `hold_reason` is only for held."""
 
@@ -66,6 +73,7 @@ class OrderView(BaseModel):
     customer_id: str | None
     customer_status: str | None
     extra: dict[str, str]
+    parent: ParentRef | None
     items: list[ItemView]
     revision: int
     recorded_at: datetime
@@ -187,7 +195,9 @@ def show_new(order: Order, limit: AgeLimit, now: datetime, locks_at: datetime | 
 
 
 _NOT_CORRECTED: Final[dict[str, Any]] = {"action_id": None, "corrections": []}
-_JUST_RECORDED: Final = {reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION)}
+_JUST_RECORDED: Final = {
+    reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION, PARENT_NOT_DELIVERED)
+}
 
 
 def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabouts, limit: AgeLimit) -> dict[str, Any]:
@@ -219,7 +229,8 @@ def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabout
         "customer_id": order.customer_id,
         "customer_status": order.customer_status,
         "extra": order.extra,
-        "items": _items(order, place.first_line),
+        "parent": dict(zip(("event_type", "order_id"), order.parent, strict=True)) if order.parent else None,
+        "items": _items(order, place),
         "revision": revision,
         "recorded_at": recorded_at,
         "batch": _batch(place),
@@ -232,7 +243,8 @@ def _batch(place: Whereabouts) -> BatchRef | None:
     return BatchRef(id=place.batch_id, filename=place.filename, first_line=place.first_line)
 
 
-def _items(order: Order, first_line: int | None) -> list[dict[str, Any]]:
+def _items(order: Order, place: Whereabouts) -> list[dict[str, Any]]:
+    first, step = place.first_line, 0 if place.one_line else 1
     return [
         {
             "sku": item.sku,
@@ -240,7 +252,7 @@ def _items(order: Order, first_line: int | None) -> list[dict[str, Any]]:
             "quantity": item.quantity,
             "amount": format_amount(item.amount, order.currency),
             "extra": item.extra,
-            "line": None if first_line is None else first_line + position,
+            "line": None if first is None else first + step * position,
         }
         for position, item in enumerate(order.items)
     ]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNDELIVERED
+from app.conversions import store as conversions
 from app.conversions.corrections_store import CANCELLED
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
@@ -23,7 +24,10 @@ PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What the stages after its recording know of a revision; None where they know nothing."""
+    """What the stages after its recording know of a revision; None where they know nothing.
+
+    `one_line` says that its batch has a single line for each order.
+    """
 
     hold_reason: str | None = None
     state: str | None = None
@@ -32,6 +36,7 @@ class Whereabouts:
     batch_id: str | None = None
     filename: str | None = None
     first_line: int | None = None
+    one_line: bool = False
     arrived: bool = False
     doubtful: bool = False
     cancelled: bool = False
@@ -45,13 +50,8 @@ def find_order(session: Session, event_type: str, order_id: str) -> int | None:
 
 def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> list[int]:
     """Return the newest revision of each conversion, by ascending conversion."""
-    newest = (
-        select(func.max(REVISION.c.id))
-        .where(REVISION.c.conversion_id.in_(conversion_ids))
-        .group_by(REVISION.c.conversion_id)
-        .order_by(REVISION.c.conversion_id)
-    )
-    return list(session.connection().execute(newest).scalars())
+    newest = conversions.newest_revisions(session, conversion_ids)
+    return [newest[conversion_id] for conversion_id in sorted(newest)]
 
 
 def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Whereabouts]:
@@ -80,7 +80,8 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
 
 def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return what an order or a correction is told of its batch."""
-    names = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(batches))
+    told = (BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename, (BATCH.c.rows == BATCH.c.orders).label("one_line"))
+    names = select(*told).where(BATCH.c.id.in_(batches))
     tried = select(ATTEMPT.c.batch, ATTEMPT.c.status).where(ATTEMPT.c.batch.in_(batches)).distinct()
     connection = session.connection()
     ended = {(row.batch, row.status) for row in connection.execute(tried)}
@@ -88,6 +89,7 @@ def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, 
         row.id: {
             "batch_id": row.batch_id,
             "filename": row.filename,
+            "one_line": row.one_line,
             "arrived": (row.id, AttemptStatus.DELIVERED) in ended,
             "doubtful": (row.id, AttemptStatus.UNKNOWN) in ended,
         }

@@ -111,6 +111,17 @@ def test_orders_that_are_not_sent(watch: Watch, told: Told, service: Service, cl
     assert told() == []
 
 
+def test_a_child_is_late_when_its_parent_does_not_arrive(watch: Watch, told: Told, service: Service) -> None:
+    """A chained action that waits is to leave, and nobody else would notice that it cannot."""
+    parent = order("T-1", event_type="trial", customer_id="c", click_id=None)
+    child = order("P-1", event_type="paid", customer_id="c", parent=parent.key, age=timedelta(days=85))
+    record(service.database, [parent, child], NOW)
+    watch.look(NOW)
+    assert ("orders_expiring", "") in told()
+    watch.look(NOW + timedelta(hours=48, seconds=1))
+    assert ("orders_unsent", "") in told()
+
+
 def due_now(database: Database) -> None:
     """Let the time of the next try come."""
     with database.transaction() as session:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.batches.batch import AgeLimit, BatchFile, BatchKind, expires_at, file_name, is_too_old, render
 from app.conversions.order import Item, Order
 from app.event_type import EventType
-from app.impact.columns import MINIMUM_COLUMNS
+from app.impact.columns import FILE_COLUMNS, MINIMUM_COLUMNS
 from tests.support import NOW, order, parse_rfc4180
 
 GOLDEN = Path(__file__).parent.parent / "data" / "item-level.csv"
@@ -100,6 +100,42 @@ def test_every_order_knows_its_line() -> None:
     assert (file.first_lines, file.rows) == ((2, 5, 6), 6)
     assert [row["OrderId"] for row in rows] == ["A-0"] * 3 + ["A-1"] + ["A-2"] * 2
     assert [row["Sku"] for row in rows] == ["SKU-0", "SKU-1", "SKU-2", "SKU-0", "SKU-0", "SKU-1"]
+
+
+# Layouts ----------------------------------------------------------------------------------------------------------
+
+LAYOUTS = {
+    "order-level": EventType(campaign_id=1000, action_tracker_id=4322, level="order"),
+    "chained": EventType(campaign_id=1000, action_tracker_id=4323, level="chained"),
+}
+
+
+@pytest.mark.parametrize("level", LAYOUTS)
+def test_a_whole_order_is_one_line_where_the_level_says_so(level: str) -> None:
+    """It has the sum of the items to the cent, and the next order stands on the next line."""
+    orders = [order(f"A-{number}", items=size, extra={"Note": "x"}) for number, size in enumerate([3, 1, 2])]
+    orders[1] = replace(orders[1], click_id=None, promo_code="SPRING", currency="KWD")
+    event_type = LAYOUTS[level].model_copy(update={"columns": ("Note",)})
+    file = render("x.csv", orders, event_type, LIMIT, NOW)
+    header, rows = table(file)
+    assert header == [*FILE_COLUMNS[event_type.level], "Note", "PromoCode"]
+    assert (file.first_lines, file.rows) == ((2, 3, 4), 3)
+    assert [(row["OrderId"], row["Amount"], row["PromoCode"], row["Note"]) for row in rows] == [
+        ("A-0", "30.00", "", "x"),
+        ("A-1", "1.000", "SPRING", "x"),
+        ("A-2", "20.00", "", "x"),
+    ]
+
+
+def test_a_mobile_app_event_has_its_code_or_that_of_its_event_type() -> None:
+    """What the order says goes first, and the parameters of the app follow where they are wanted."""
+    event_type = EventType(
+        campaign_id=1000, action_tracker_id=4324, level="mobile", event_code="SALE", columns=("AppleIfa",)
+    )
+    install = order("install", items=1, extra={"EventCode": "INSTALL", "AppleIfa": "IFA-1"})
+    header, rows = table(render("x.csv", [install, order("sale", items=1)], event_type, LIMIT, NOW))
+    assert header == [*MINIMUM_COLUMNS, "EventCode", "AppleIfa"]
+    assert [(row["EventCode"], row["AppleIfa"]) for row in rows] == [("INSTALL", "IFA-1"), ("SALE", "")]
 
 
 # Columns at the right ---------------------------------------------------------------------------------------------

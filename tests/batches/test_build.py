@@ -26,6 +26,7 @@ from app.impact.limits import MAX_FILE_ROWS
 from app.ledger import store as ledger
 from app.ledger.export_routes import request_export
 from app.ledger.exports import ExportView, find_export
+from app.ledger.orders import show
 from app.ledger.state import OrderState
 from tests.conftest import SettingsFactory
 from tests.support import NOW, order, parse_rfc4180
@@ -152,6 +153,29 @@ def test_every_item_knows_its_line_and_its_file_its_name(database: Database, mak
         assert (one.kind, one.event_type) == ("conversions", "default")
     assert len({one.id for one in view.batches}) == 2
     assert len(rows(database, UNDELIVERED)) == 2
+
+
+def test_where_an_order_is_a_line_a_file_holds_as_many_orders_as_rows(
+    database: Database, make_settings: SettingsFactory
+) -> None:
+    """However many items they have, more than a file has rows included; each of them is found on its order's line."""
+    types = {"whole": EventType(campaign_id=7, action_tracker_id=8, level="order")}
+    sizes = [1, 4, 2, 3, 5]
+    record(database, [order(f"A-{number}", items=size, event_type="whole") for number, size in enumerate(sizes)], NOW)
+    configured = make_settings(max_rows=3, event_types=types)
+    view = export(database, configured)
+    assert contents(database, view) == [["A-0", "A-1", "A-2"], ["A-3", "A-4"]]
+    assert [(one.rows, one.orders) for one in view.batches] == [(3, 3), (2, 2)]
+    assert [(row.first_line, row.batch) for row in rows(database, BATCH_LINE)] == [
+        (2, 1),
+        (3, 1),
+        (4, 1),
+        (2, 2),
+        (3, 2),
+    ]
+    with database.snapshot() as session:
+        shown = show(session, configured, [1, 2, 3, 4, 5])
+    assert [[item.line for item in one.items] for one in shown] == [[2], [3] * 4, [4] * 2, [2] * 3, [3] * 5]
 
 
 def test_each_event_type_has_files_of_its_own(database: Database, make_settings: SettingsFactory) -> None:

@@ -11,20 +11,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.batches.batch import AgeLimit, BatchFile, Credits, assemble, render
+from app.batches.batch import AgeLimit, BatchFile, Credits, assemble, lines_of, render
 from app.batches.lines_store import read_lines
 from app.conversions import store
 from app.conversions.order import Item, Order, merge
 from app.conversions.record import record
 from app.database import Database, only_by_keys
 from app.event_type import EventType
-from app.impact.columns import EXTRA, OPTIONAL_COLUMNS, Kind
+from app.impact.columns import EXTRA, FILE_COLUMNS, OPTIONAL_COLUMNS, Kind, Level
 from app.impact.currency import DECIMALS
 from tests.support import NOW, order
 
-GOLDEN = Path(__file__).parent.parent / "data" / "item-level.csv"
+DATA = Path(__file__).parent.parent / "data"
 LIMIT = AgeLimit(87, 397)
 PLAIN = EventType(campaign_id=1000, action_tracker_id=4321)
+LEVELS = {
+    "item-level": PLAIN,
+    "order-level": EventType(campaign_id=1000, action_tracker_id=4322, level="order"),
+    "chained": EventType(campaign_id=1000, action_tracker_id=4323, level="chained"),
+    "mobile": EventType(campaign_id=1000, action_tracker_id=4324, level="mobile", event_code="SALE"),
+}
+"""Each makes the golden file of that name."""
 NUMBERS = count()
 
 
@@ -49,7 +56,7 @@ def put_together(
         _, needed = read_lines(session, revisions, event_type, Credits(), oldest)
         lines, again = read_lines(session, revisions, event_type, needed, oldest)
     assert again == needed
-    return assemble("x.csv", event_type, needed, lines, [len(one.items) for one in orders])
+    return assemble("x.csv", event_type, needed, lines, [len(lines_of(one, event_type)) for one in orders])
 
 
 def assert_same(database: Database, orders: Sequence[Order], event_type: EventType = PLAIN) -> None:
@@ -58,8 +65,9 @@ def assert_same(database: Database, orders: Sequence[Order], event_type: EventTy
     assert put_together(database, revisions, kept, event_type) == render("x.csv", kept, event_type, LIMIT, NOW)
 
 
-def test_impact_s_own_example_comes_out_byte_for_byte(database: Database) -> None:
-    """The file in impact.com's guide is what either database makes of that order."""
+@pytest.mark.parametrize("level", LEVELS)
+def test_impact_s_own_example_comes_out_byte_for_byte(database: Database, level: str) -> None:
+    """The file in impact.com's guide is what either database makes of that order; in the other layouts likewise."""
     example = Order(
         event_type="default",
         order_id="01928374",
@@ -69,15 +77,18 @@ def test_impact_s_own_example_comes_out_byte_for_byte(database: Database) -> Non
         customer_id="BCZ2WVSH674563PDPYOTM3AXDQ",
         items=(Item("A-198237465", "Blacksmithing", 1, 4250), Item("A-91827645", "Sporting Goods", 1, 1350)),
     )
-    file = put_together(database, *recorded(database, [example]), PLAIN)
-    assert file.content == GOLDEN.read_bytes().replace(b"\n", b"\r\n")
+    file = put_together(database, *recorded(database, [example]), LEVELS[level])
+    assert file.content == (DATA / f"{level}.csv").read_bytes().replace(b"\n", b"\r\n")
+    assert file == render("x.csv", [example], LEVELS[level], LIMIT, example.event_date)
 
 
 @pytest.mark.parametrize("amount", [0, 1, 9, 10, 99, 100, 101, 1350, 10**12 + 7, 10**15 + 5])
-def test_amounts_have_the_decimals_of_their_currency(database: Database, amount: int) -> None:
-    """Every currency of ISO 4217, in one file."""
+@pytest.mark.parametrize("level", ["item-level", "chained"])
+def test_amounts_have_the_decimals_of_their_currency(database: Database, amount: int, level: str) -> None:
+    """Every currency of ISO 4217, in one file, of items and of whole orders."""
     orders = [order(code, currency=code, items=0) for code in DECIMALS]
-    assert_same(database, [replace(one, items=(Item("S", "c", 1, amount),)) for one in orders])
+    items = (Item("S", "c", 1, amount), Item("T", "c", 1, 2 * amount))
+    assert_same(database, [replace(one, items=items) for one in orders], LEVELS[level])
 
 
 def test_times_keep_their_offset_and_lose_their_fraction(database: Database) -> None:
@@ -109,7 +120,7 @@ def test_credit_columns_are_the_same(database: Database, orders: list[Order], co
 
 
 ITEM_COLUMNS = ("Name", "ItemMpn")
-COLUMNS = ("CustomerStatus", "Name", "Note", "MediaId", "ItemMpn", "SubId1")
+COLUMNS = ("CustomerStatus", "Name", "Note", "MediaId", "ItemMpn", "SubId1", "EventCode", "AppleIfa")
 TEXTS = st.text(
     st.characters(exclude_categories=["C", "Zl", "Zp"], include_characters=" ,\"'\\%_=+-@;ü💐\u2028\ufeff"),
     min_size=1,
@@ -141,29 +152,44 @@ def any_order(draw: st.DrawFn) -> Order:
         media_id=draw(st.none() | st.just("2763")),
         customer_id=draw(st.none() | st.just("") | TEXTS),
         customer_status=draw(MAYBE),
-        extra=draw(st.dictionaries(st.sampled_from(["Note", "SubId1", "Text1"]), TEXTS)),
+        extra=draw(st.dictionaries(st.sampled_from(["Note", "SubId1", "Text1", "EventCode", "AppleIfa"]), TEXTS)),
     )
 
 
-@given(st.lists(any_order(), min_size=1, max_size=6), st.lists(st.sampled_from(COLUMNS), unique=True))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(any_order(), min_size=1, max_size=6),
+    st.lists(st.sampled_from(COLUMNS), unique=True),
+    st.sampled_from(sorted(LEVELS)),
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_an_order_holds_its_lines_are_the_same(
-    database: Database, orders: list[Order], columns: list[str]
+    database: Database, orders: list[Order], columns: list[str], level: str
 ) -> None:
-    """Quotes, commas, emoji, blanks at either end, long digits, amounts below zero, any offset, any further column."""
-    assert_same(database, orders, PLAIN.model_copy(update={"columns": tuple(columns)}))
+    """Quotes, commas, emoji, blanks at either end, long digits, amounts below zero, any offset, column and layout."""
+    event_type = LEVELS[level]
+    fitting = [name for name in columns if event_type.has_item_lines or name not in ITEM_COLUMNS]
+    assert_same(database, orders, event_type.model_copy(update={"columns": tuple(fitting)}))
 
 
 OF_KIND = {Kind.DECIMAL: "1.50", Kind.INTEGER: "7", Kind.BOOLEAN: "true", Kind.DATETIME: "2026-11-20T18:00:22Z"}
 
 
-def test_every_optional_column_can_be_put_there(database: Database) -> None:
-    """Each column that a file may have comes from the same place."""
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_optional_column_can_be_put_there(database: Database, level: str) -> None:
+    """Each column that a file of its layout may have is one word of the settings, and comes from the same place."""
     values = {name: OF_KIND.get(one.kind, f'{name}, "x"') for name, one in EXTRA.items()}
     full = replace(
         order("full", promo_code="P", media_id="7", customer_status="New"),
         items=(Item("S", "c", 1, 1, values), Item("T", "c", 1, 1)),
         extra=values,
     )
-    names = [name for name in OPTIONAL_COLUMNS if name not in {"OrderPromoCode", "MediaPartnerId"}]
-    assert_same(database, [full, order("empty")], PLAIN.model_copy(update={"columns": tuple(names)}))
+    event_type = LEVELS[level]
+    left_out = {"OrderPromoCode", "MediaPartnerId"} | (set() if event_type.level == "mobile" else {"EventCode"})
+    names = tuple(
+        name
+        for name, one in OPTIONAL_COLUMNS.items()
+        if name not in left_out and (event_type.has_item_lines or one.level is Level.ORDER)
+    )
+    event_type = EventType.model_validate(event_type.model_dump() | {"columns": names})
+    assert event_type.file_columns == (*FILE_COLUMNS[event_type.level], *names)
+    assert_same(database, [full, order("empty")], event_type)

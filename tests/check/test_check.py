@@ -31,7 +31,7 @@ from app.check.glance import looks_right
 from app.check.records import MAX_LINE, Block
 from app.check.rows import Rows
 from app.check.runs import Runs
-from app.impact.columns import MINIMUM_COLUMNS
+from app.impact.columns import CHAINED_COLUMNS, MINIMUM_COLUMNS, ORDER_COLUMNS
 from app.impact.currency import DECIMALS, format_amount
 from app.impact.limits import CLICK_ID
 from tests.check import test_modifications
@@ -72,6 +72,11 @@ def file(*rows: str, more: Sequence[str] = ()) -> str:
     return "\r\n".join([",".join([HEADER, *more]), *rows]) + "\r\n"
 
 
+def chained(*rows: str) -> str:
+    """Return a file of chained actions with these rows."""
+    return "\r\n".join([",".join(CHAINED_COLUMNS), *rows]) + "\r\n"
+
+
 def test_the_sample_of_impacts_guide_is_right() -> None:
     """The golden file passes on the day after it was made."""
     checked, findings = check(GOLDEN.read_bytes(), now=datetime(2021, 11, 24, tzinfo=UTC))
@@ -110,6 +115,8 @@ FAULTS: list[tuple[str, int, str]] = [
     ("CHECK_CONTROL_CHARACTER", 2, file(row(Category="a\tb"))),
     ("CHECK_CONTROL_CHARACTER", 2, file(row(Category="a\x85b"))),
     ("CHECK_CONTROL_CHARACTER", 2, file(row(Category="a\rb"))),
+    ("CHECK_CUSTOMER_MISSING", 2, chained("1000,4321,,A-1,2026-11-20T18:00:22+00:00,40.00,EUR,abcDEF123")),
+    ("CHECK_EVENT_CODE_MISSING", 2, file(row(EventCode=""), more=["EventCode"])),
     ("CHECK_EVENT_IN_FUTURE", 2, file(row(EventDate="2026-11-22T12:05:01+00:00"))),
     ("CHECK_EVENT_TOO_OLD", 2, file(row(EventDate="2026-08-26T11:59:59+00:00"))),
     ("CHECK_FILE_EMPTY", 1, ""),
@@ -152,7 +159,7 @@ FAULTS: list[tuple[str, int, str]] = [
     ("NO_ITEM", 2, file(row(Sku=""))),
     ("NO_ITEM", 2, file(row(Sku=" "))),
     ("NO_ITEM", 2, file(row(Quantity=""))),
-    ("NO_ITEM", 1, file(ROW.replace(",Mugs,MUG-1,2", "")).replace(",Category,Sku,Quantity", "")),
+    ("NO_ITEM", 1, file(ROW.replace("Mugs,MUG-1,2", "Cup")).replace("Category,Sku,Quantity", "Name")),
     ("OID_DUPLICATE", 4, file(ROW, row(OrderId="B"), ROW)),
     ("OID_MISSING", 2, file(row(OrderId=""))),
     ("OID_MISSING", 2, file(row(OrderId="  "))),
@@ -422,17 +429,25 @@ def test_a_single_fault_is_found_among_many_rows(at: int, column: str, value: st
 CHANGES = st.just(("Note", "")) | st.sampled_from([("Note", "x"), *[wrong[:2] for wrong in WRONG]])
 
 
-@given(st.lists(st.tuples(st.integers(0, 12), CHANGES), max_size=40))
-def test_many_rows_at_once_and_row_by_row_find_the_same(plan: list[tuple[int, tuple[str, str]]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 12), CHANGES), max_size=40),
+    st.sampled_from([MINIMUM_COLUMNS, ORDER_COLUMNS, CHAINED_COLUMNS]),
+)
+def test_many_rows_at_once_and_row_by_row_find_the_same(
+    plan: list[tuple[int, tuple[str, str]]], minimum: tuple[str, ...]
+) -> None:
     """The quick way is only a shortcut: for orders right and wrong, scattered and repeated, both agree."""
+    names = [*minimum, "Note"]
+    right = dict(zip(MINIMUM_COLUMNS, ROW.split(","), strict=True)) | {"Note": ""}
     records = [
-        row(**{"OrderId": f"A-{number}", "Note": "", column: value}).split(",") for number, (column, value) in plan
+        [(right | {"OrderId": f"A-{number}", column: value})[name] for name in names]
+        for number, (column, value) in plan
     ]
-    columns = {name: position for position, name in enumerate([*MINIMUM_COLUMNS, "Note"])}
+    columns = {name: position for position, name in enumerate(names)}
     results = []
     for lines in (range, lambda first, end: list(range(first, end))):
         findings: list[Finding] = []
-        with closing(Runs()) as runs:
+        with closing(Runs(one_line=minimum is not MINIMUM_COLUMNS)) as runs:
             rows = Rows(columns, len(columns), NOW, runs, findings)
             for start in range(0, len(records), 3):
                 part = records[start : start + 3]

@@ -52,6 +52,7 @@ ORDERS = [
         event_date=datetime(2026, 3, 1, 0, 30, 0, 250_000, tzinfo=timezone(timedelta(hours=5, minutes=30))),
     ),
     order("1", click_id=None, event_date=datetime(1, 1, 2, tzinfo=UTC)),
+    order("2", click_id=None, customer_id="c", parent=("trial \"'", "true")),
     replace(
         order("true", currency="TND"),
         items=tuple(Item(f"{n}", " ", 2**31 - 1, 999_999_999_999_999, {"Name": "😀"} if n else {}) for n in range(3)),
@@ -92,7 +93,7 @@ def test_a_group_is_written_as_row_by_row(database: Database) -> None:
             made = session.connection().execute(insert(CONVERSION).values(key).returning(CONVERSION.c.id)).scalar_one()
             add_revisions(session, {made: one}, number=1, now=NOW)
     assert rows(database) == in_a_group
-    assert len(in_a_group) == 3 * 3 + 2 + 2 + 3
+    assert len(in_a_group) == 3 * 4 + 2 + 2 + 2 + 3
 
 
 def test_revisions_are_numbered_in_the_order_in_which_orders_came(database: Database) -> None:

@@ -50,6 +50,7 @@ OTHERS: dict[str, Any] = {
     "customer_id": None,
     "customer_status": "new",
     "extra": {**FULL.extra, "Note": "1.5"},
+    "parent": ("trial", "T-1"),
 }
 
 

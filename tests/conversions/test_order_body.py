@@ -10,10 +10,16 @@ from hypothesis import strategies as st
 
 from app.conversions.order_body import Rules, read_carefully, read_order
 from app.errors import InvalidInput
+from app.event_type import EventType
 from app.strict_json import parse, plain
 from tests.support import NOW
 
-RULES = Rules({"default": None, "b2b": "EUR"}, max_items=4, sku_max_length=20)
+TYPES = {
+    "default": EventType(campaign_id=1, action_tracker_id=2),
+    "b2b": EventType(campaign_id=1, action_tracker_id=3, level="chained"),
+    "app": EventType(campaign_id=1, action_tracker_id=4, level="mobile"),
+}
+RULES = Rules({"default": None, "b2b": "EUR", "app": None}, max_items=4, sku_max_length=20, event_types=TYPES)
 STRICT = Rules({"default": "JPY"}, max_items=1, sku_max_length=3, net_amounts=True)
 
 TEXTS = st.one_of(
@@ -86,7 +92,13 @@ AMOUNTS = mostly(
     st.decimals(0, 10**6, places=2).map(lambda one: f'"{one}"') | st.integers(0, 999).map(str),
     NUMBERS | NUMBERS.map(json.dumps),
 )
-EXTRA = {"Note": WORDS, "OrderTax": AMOUNTS, "GiftPurchase": st.sampled_from(["true", '"true"']), "Date1": WHEN}
+EXTRA = {
+    "EventCode": WORDS,
+    "Note": WORDS,
+    "OrderTax": AMOUNTS,
+    "GiftPurchase": st.sampled_from(["true", '"true"']),
+    "Date1": WHEN,
+}
 ITEM = {"sku": WORDS, "category": WORDS, "quantity": st.integers(1, 9).map(str), "amount": AMOUNTS}
 ITEMS = objects(ITEM, {"extra": objects({}, {"Name": WORDS, "ItemDiscount": AMOUNTS})})
 ORDERS = objects(
@@ -97,7 +109,7 @@ ORDERS = objects(
         "currency": mostly(st.sampled_from(['"USD"', '"EUR"']), st.sampled_from(['"JPY"', '"TND"', "null", '"usd"'])),
     },
     {
-        "event_type": mostly(st.sampled_from(['"default"', '"b2b"']), st.just('"nobody"')),
+        "event_type": mostly(st.sampled_from(['"default"', '"b2b"', '"app"']), st.just('"nobody"')),
         "click_id": mostly(
             st.sampled_from(['"QiiWXOVnrQ3SQ"', "null"]),
             st.sampled_from(['"no spaces"', '"x\\n"', '"' + "x" * 65 + '"']),
@@ -107,6 +119,9 @@ ORDERS = objects(
         "customer_id": WORDS,
         "customer_status": WORDS,
         "extra": objects({}, EXTRA),
+        "parent": mostly(
+            st.just("null"), objects({"order_id": WORDS}, {"event_type": st.sampled_from(['"b2b"', '"app"'])}), 4
+        ),
     },
 )
 FINE = '{"order_id":"A","currency":"USD","event_date":"2026-09-05T08:00:00Z","items":[{"sku":"S","category":"c",%s}]}'

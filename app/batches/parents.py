@@ -1,0 +1,28 @@
+"""When a chained action may leave: impact.com must have its parent first, or the chain breaks."""
+
+from enum import StrEnum
+from typing import Final
+
+from app.conversions.order import PARENT_NOT_DELIVERED, OrderKey
+
+
+class ParentState(StrEnum):
+    """Where the parent of a chained action is; but for the first, the reason for which the child is held."""
+
+    DELIVERED = "delivered"
+    ON_ITS_WAY = PARENT_NOT_DELIVERED
+    EXPIRED = "parent_expired"
+    CANCELLED = "parent_cancelled"
+
+
+def why_held(parent: OrderKey, state: ParentState) -> str:
+    """Return the sentence about a child that is held."""
+    event_type, order_id = parent
+    return f"Its parent, order {order_id} of {event_type}, {_SENTENCES[state]}"
+
+
+_SENTENCES: Final = {
+    ParentState.ON_ITS_WAY: "has not been delivered yet; it goes with the first export after that.",
+    ParentState.EXPIRED: "was too old to be sent, so that impact.com could not link it.",
+    ParentState.CANCELLED: "was reversed before it was sent, so that impact.com could not link it.",
+}
