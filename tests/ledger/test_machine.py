@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import logging
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import cache
@@ -35,51 +32,16 @@ from app.ledger import store as ledger
 from app.ledger.state import OrderState
 from app.service import Service
 from app.tables import METADATA
-from tests.conftest import Clock, driver
+from tests.conftest import Clock
 from tests.crash import oracle
-from tests.crash.victim import LOGGERS, ONCE, PER_FILE
+from tests.crash.victim import ONCE, PER_FILE
 from tests.ledger.model import Body, Model
-from tests.servers import Postgres
+from tests.ledger.trace import Crash, Trace
 
 EVENT_TYPES = {"default": (1000, 4321), "b2b": (1000, 5001), "closed": (1000, 5002)}
 MOST_ITEMS, FEWER = 5, 4
 CREDITS: tuple[Body, ...] = ({"click_id": "c+/="}, {"promo_code": "SUMMER"}, {"media_id": "2763"}, {})
 DECIMALS = {"USD": 2, "JPY": 0, "KWD": 3}
-
-
-class Crash(BaseException):
-    """The end of a worker in the middle of a step; nothing catches it."""
-
-
-class Trace(logging.Filter):
-    """Notes the steps that a worker takes, and may end it at one of them."""
-
-    def __init__(self, crash: tuple[str, int] | None) -> None:
-        super().__init__()
-        self.crash = crash
-        self.seen: Counter[str] = Counter()
-        self.steps: list[tuple[str, int, str | None]] = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        step = record.getMessage()
-        self.seen[step] += 1
-        self.steps.append((step, getattr(record, "batch", 0), getattr(record, "code", None)))
-        if self.crash == (step, self.seen[step]):
-            raise Crash
-        return False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        loggers = [logging.getLogger(name) for name in LOGGERS]
-        for logger in loggers:
-            logger.addFilter(self)
-            logger.setLevel(logging.DEBUG)
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(self)
-                logger.setLevel(logging.NOTSET)
 
 
 class Receiver:
@@ -398,31 +360,6 @@ def play(
     run_state_machine_as_test(Ours, settings=chosen)
 
 
-@pytest.fixture
-def folders(tmp_path: Path) -> Callable[[], Path]:
-    """Return a new folder each time."""
-    numbers = iter(range(10**9))
-
-    def new() -> Path:
-        folder = tmp_path / str(next(numbers))
-        folder.mkdir()
-        return folder
-
-    return new
-
-
-@pytest.fixture
-def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[], tuple[Database, Path]]:
-    """Return a new SQLite database and outbox each time."""
-
-    def new() -> tuple[Database, Path]:
-        folder = folders()
-        shutil.copy(migrated_sqlite, folder / "ledger.db")
-        return Database(f"sqlite:///{folder / 'ledger.db'}"), folder / "outbox"
-
-    return new
-
-
 def test_the_ledger_is_what_the_model_says_on_sqlite(on_sqlite: Callable[[], tuple[Database, Path]]) -> None:
     """Posts, repeats, conflicts, exports, crashes, redeliveries and time, in any order."""
     play(on_sqlite, 200)
@@ -453,17 +390,6 @@ def test_a_ledger_that_is_wrong_is_found_out(
         play(on_sqlite, 100, doctor, phases=[Phase.generate])
 
 
-def test_the_ledger_is_what_the_model_says_on_postgresql(
-    postgres: Postgres, migrated_postgres: str, folders: Callable[[], Path]
-) -> None:
+def test_the_ledger_is_what_the_model_says_on_postgresql(on_postgresql: Callable[[], tuple[Database, Path]]) -> None:
     """The same on PostgreSQL, whose transactions see one another otherwise."""
-    with postgres.new_database(template=migrated_postgres) as url:
-
-        def new() -> tuple[Database, Path]:
-            database = Database(driver(url))
-            with database.transaction() as session:
-                names = ", ".join(METADATA.tables)
-                session.connection().exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
-            return database, folders() / "outbox"
-
-        play(new, 40)
+    play(on_postgresql, 40)

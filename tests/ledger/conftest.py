@@ -1,0 +1,54 @@
+"""New databases, one after the other, for histories that are played on each."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.database import Database
+from app.tables import METADATA
+from tests.conftest import driver
+from tests.servers import Postgres
+
+New = Callable[[], tuple[Database, Path]]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[[], Path]:
+    """Return a new folder each time."""
+    numbers = iter(range(10**9))
+
+    def new() -> Path:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return folder
+
+    return new
+
+
+@pytest.fixture
+def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[], tuple[Database, Path]]:
+    """Return a new SQLite database and outbox each time."""
+
+    def new() -> tuple[Database, Path]:
+        folder = folders()
+        shutil.copy(migrated_sqlite, folder / "ledger.db")
+        return Database(f"sqlite:///{folder / 'ledger.db'}"), folder / "outbox"
+
+    return new
+
+
+@pytest.fixture
+def on_postgresql(postgres: Postgres, migrated_postgres: str, folders: Callable[[], Path]) -> Iterator[New]:
+    """Return an emptied PostgreSQL database and a new outbox each time."""
+    with postgres.new_database(template=migrated_postgres) as url:
+
+        def new() -> tuple[Database, Path]:
+            database = Database(driver(url))
+            with database.transaction() as session:
+                names = ", ".join(METADATA.tables)
+                session.connection().exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+            return database, folders() / "outbox"
+
+        yield new
