@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert, select, text
 
-from app.batches.store import BATCH, CORRECTION_LINE
-from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
+from app.batches.store import BATCH, CORRECTION_LINE, EXPORT, LEFT_OUT
+from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.database import Database
 from app.delivery.parcel import Parcel, Progress
@@ -171,6 +171,22 @@ def test_an_order_that_is_reversed_before_it_left_is_cancelled(shop: Shop, outbo
     assert not any("gone" in file.read_text() for file in set(outbox.iterdir()) - before)
     for kind, content in (("reversal", {}), ("refund", {"amount": "1.00"}), ("modification", {"amount": "1.00"})):
         problem(shop.send(kind, order_id="gone", **content), 409, "ALREADY_REVERSED")
+
+
+def test_what_an_export_noted_too_late_does_not_show(shop: Shop) -> None:
+    """An exporter that had looked at an order before it was cancelled may note that it is held: it is not."""
+    shop.export()
+    shop.order("late")
+    shop.accepted("reversal", order_id="late")
+    with shop.service.database.transaction() as session:
+        connection = session.connection()
+        [cancelled] = connection.execute(select(CANCELLED.c.revision_id)).scalars()
+        export = connection.execute(select(EXPORT.c.id)).scalar_one()
+        noted = {"export_id": export, "state": "held", "reason": "too_many_items", "detail": "Too many."}
+        connection.execute(insert(LEFT_OUT), [noted | {"revision_id": cancelled}])
+    view = shop.seen("late")
+    assert (view["state"], view["reason"], view["detail"]) == ("cancelled", None, None)
+    assert (shop.listed("held"), shop.listed("cancelled")) == ([], ["late"])
 
 
 def test_a_held_order_is_corrected_and_stays_held(shop: Shop) -> None:
