@@ -10,8 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.conversions.correction import Corrected, ItemWish, Kind, Line, Lines, Newer, Standing, Wish, correct
+from app.conversions.correction import Corrected, Newer, Standing, correct
 from app.conversions.share import price_of, spread
+from app.conversions.wish import ItemWish, Kind, Line, Lines, Wish
 from app.errors import Conflict, InvalidInput
 from app.impact.currency import DECIMALS
 
