@@ -167,6 +167,7 @@ def test_an_order_that_is_reversed_before_it_left_is_cancelled(shop: Shop, outbo
     assert shop.seen("gone")["state"] == state
     answer = shop.accepted("reversal", order_id="gone", reason="CONS_FRAUD")
     assert (answer["state"], answer["amount"]) == ("applied", "0.00")
+    assert all_rows(shop.service.database, LEFT_OUT) == []  # nor does any export's report name it
     before = set(outbox.iterdir()) if outbox.exists() else set()
     shop.export()
     view = shop.seen("gone")
