@@ -10,6 +10,8 @@ from app.database import Database
 ROWS: Final = 20_000
 ORDERS: Final = 10 * ROWS
 """Nine of ten are in batches of ten, of which each has an export and an attempt of its own; the tenth was left out."""
+CANCELLED: Final = ROWS
+"""So many orders more were reversed before they had left."""
 
 DIALECTS: Final = {
     "sqlite": {
@@ -25,16 +27,16 @@ DIALECTS: Final = {
 }
 NUMBERS: Final = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
 TABLES: Final = (
-    ("conversion", ORDERS, "(id, event_type, order_id, recorded_at)", "n, 'default', 'H-' || n, {at}"),
+    ("conversion", ORDERS + CANCELLED, "(id, event_type, order_id, recorded_at)", "n, 'default', 'H-' || n, {at}"),
     (
         "revision",
-        ORDERS,
+        ORDERS + CANCELLED,
         "(id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, customer_id, fingerprint)",
         "n, n, 1, {at}, '2026-01-01T00:00:00+00:00', {at}, 'USD', 'history-' || n, 'history', 'f-' || n",
     ),
     (
         "item",
-        ORDERS,
+        ORDERS + CANCELLED,
         "(revision_id, position, sku, category, quantity, amount)",
         "n, 0, 'SKU', 'Tools', 1, 1000",
     ),
@@ -60,6 +62,21 @@ TABLES: Final = (
     ),
     ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
     ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
+    (
+        "correction",
+        ROWS,
+        "(id, conversion_id, number, kind, reason, reverses, recorded_at, request, answer)",
+        "n, 10 * n - 1, 1, 'refund', 'OTHER', false, {at}, '', '{{}}'",
+    ),
+    (
+        "correction_item",
+        ROWS,
+        "(correction_id, position, sku, category, quantity, amount, reason)",
+        "n, 0, 'SKU', 'Tools', 1, 900, 'OTHER'",
+    ),
+    ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
+    ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
+    ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
     ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
     (
         "daily_total",
@@ -79,7 +96,7 @@ TABLES: Final = (
 def add_history(database: Database, now: datetime) -> None:
     """Fill a fresh database with what happened in the days before `now`, all of it done with."""
     kind = "sqlite" if database.is_sqlite else "postgresql"
-    first = (now - timedelta(seconds=30 * ORDERS, days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    first = (now - timedelta(seconds=30 * (ORDERS + CANCELLED), days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     words = {name: text.format(first=first) for name, text in DIALECTS[kind].items()}
     with database.engine.connect() as connection:
         _begin_quickly(connection, kind)
@@ -90,7 +107,7 @@ def add_history(database: Database, now: datetime) -> None:
                 + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
             )
         if kind == "postgresql":
-            for table in ("conversion", "revision", "export", "batch"):
+            for table in ("conversion", "revision", "export", "batch", "correction"):
                 last = f"(SELECT max(id) FROM {table})"  # noqa: S608
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
         connection.exec_driver_sql("COMMIT")

@@ -45,6 +45,8 @@ EXPECTED = {
     *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent"),
     *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
     *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
+    *("INSERT INTO correction", "INSERT INTO correction_item", "INSERT INTO cancelled", "INSERT INTO action"),
+    *("INSERT INTO unsent_correction", "DELETE FROM unsent_correction"),
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
 }
@@ -139,13 +141,29 @@ class Tour:
                 self.post("/orders", 201, json=child)
                 self.post("/orders/bulk", 200, content=json.dumps(child))
 
+    def corrections(self, name: str, count: int = OFTEN) -> None:
+        """Correct orders that have left, before and after corrections of them left, and others that have not."""
+        for number in range(count):
+            refund: dict[str, Any] = {"reason": "OTHER", "amount": "0.01", "action_id": "1000.1"}
+            refund["occurred_at"] = self.clock.now.isoformat()
+            for order_id in (f"H-{10 * number + 9}", f"H-{10 * number + 1}", f"{name}-{number}"):
+                headers = bearer(ORDER_KEY) | {"Idempotency-Key": name}
+                for _ in range(2):
+                    answer = self.client.post(f"/orders/{order_id}/refunds", json=refund, headers=headers)
+                    assert answer.status_code == 202, answer.text
+            self.post(f"/orders/H-{10 * number + 1}/modifications", 202, json={"reason": "OTHER", "amount": "1.00"})
+            self.post(f"/orders/{name}-{number}/reversals", 202, json={"reason": "OTHER", "items": [_first_item()]})
+            self.post(f"/orders/H-{10 * number + 1}/reversals", 202, json={"reason": "OTHER"})
+            self.post(f"/orders/{name}-{number}/reversals", 202, json={"reason": "OTHER"})
+            self.post(f"/orders/{name}-{number}/reversals", 409, json={"reason": "OTHER"})
+
     def readers(self) -> None:
         """Read everything that can be read, from the beginning, from the middle and from the end."""
         for after in (0, ROWS // 2, 10 * ROWS):
             for state in (None, *OrderState):
                 self.get("/orders", after=after, **({} if state is None else {"state": state.value}))
             self.get("/batches", after=after)
-        for number in (1, 5, ROWS, 10 * ROWS):
+        for number in (1, 5, 9, ROWS, 10 * ROWS, 11 * ROWS):
             self.get(f"/orders/H-{number}")
         self.get("/orders/nobody", 404)
         self.get("/exports/7")
@@ -192,6 +210,10 @@ class Tour:
         post_owed(database, settings.alarm_url)
 
 
+def _first_item() -> dict[str, str]:
+    return {"sku": body()["items"][0]["sku"]}
+
+
 @pytest.fixture
 def clock(clock: Clock) -> Clock:
     """The time of day, which the HTTP side goes by anyway."""
@@ -236,6 +258,8 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.visitors()
         tour.checkouts("first")
         tour.chains()
+        tour.checkouts("corrected")
+        tour.corrections("corrected")
         tour.readers()
         tour.exports()
         tour.watch()

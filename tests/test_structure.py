@@ -44,7 +44,7 @@ VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
-        *("notify", "corrections", "amend", "commit", "exporter"),
+        *("notify", "corrections", "correction_answer", "amend", "commit", "exporter"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

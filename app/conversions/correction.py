@@ -5,13 +5,13 @@ was above it. An order is reversed when all its lines are.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from app.conversions.share import price_of, spread
+from app.conversions.wish import ItemWish, Kind, Line, Lines, Wish
 from app.errors import Conflict, Fault, InvalidInput, pointer_to
 from app.impact.currency import format_amount, to_minor_units
 from app.impact.reasons import MAX_CORRECTIONS
@@ -22,61 +22,6 @@ NAMED: Final = 3
 """So many SKUs does a sentence name."""
 
 
-class Kind(StrEnum):
-    """What is asked for: new final values, nothing left, or something given back."""
-
-    MODIFICATION = "modification"
-    REVERSAL = "reversal"
-    REFUND = "refund"
-
-
-@dataclass(frozen=True, slots=True)
-class ItemWish:
-    """What a correction says of one line; None where it says nothing."""
-
-    sku: str
-    amount: Decimal | None = None
-    quantity: int | None = None
-    category: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A correction as it is asked for: of some items, or of the whole order."""
-
-    kind: Kind
-    reason: str
-    items: tuple[ItemWish, ...] = ()
-    amount: Decimal | None = None
-    occurred_at: datetime | None = None
-    action_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of an order as it is; `reason` says why impact.com must be told of it, if it must."""
-
-    sku: str
-    category: str
-    quantity: int
-    amount: int
-    reason: str | None = field(default=None, compare=False)
-
-    @property
-    def is_reversed(self) -> bool:
-        """Whether nothing is left of it."""
-        return not self.quantity
-
-    def reversed(self) -> "Line":
-        """Return the line with nothing left of it."""
-        return replace(self, amount=0, quantity=0)
-
-    def left_with(self, amount: int) -> "Line":
-        """Return the line with another amount; nothing is left of one that comes down to 0."""
-        return replace(self, amount=amount, quantity=self.quantity if amount or not self.amount else 0)
-
-
-Lines = tuple[Line, ...]
 Amounts = dict[str | None, int]
 """Amounts in minor units by SKU, and that of the order by None."""
 

@@ -26,9 +26,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app import strict_json
-from app.conversions.correction import ItemWish, Kind, Wish
 from app.conversions.extra import parse_time
 from app.conversions.order_body import MAX_QUANTITY, faults_in, number_of
+from app.conversions.wish import ItemWish, Kind, Wish
 from app.errors import Fault, InvalidInput, pointer_to
 from app.impact.currency import AMOUNT_LIMIT
 from app.impact.limits import FUTURE_TOLERANCE

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
-from app.conversions.correction import Line, Lines
+from app.conversions.wish import Line, Lines
 from app.database import ROW_ID, UTCDateTime
 
 

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import BaseModel
 
 from app.config import DEFAULT_EVENT_TYPE
-from app.conversions.correction import Kind
 from app.conversions.correction_body import BODIES
+from app.conversions.wish import Kind
 from app.database import DatabaseDep
 from app.errors import NotFound
-from app.ledger.corrections import Answered, CorrectionAnswer, Request, accept, unknown_order
+from app.ledger.correction_answer import CorrectionAnswer
+from app.ledger.corrections import Answered, Request, accept, unknown_order
 from app.ledger.order_routes import BODY_LIMIT, order_id_in_path
 from app.security import Right, requires
 from app.web import Now, SettingsDep, limited_body, problems

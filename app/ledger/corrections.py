@@ -5,77 +5,31 @@ file that holds the order to be delivered; of several that wait only the newest 
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 import orjson
-from pydantic import BaseModel
 from sqlmodel import Session
 
 from app.batches import store as batches
 from app.config import Settings
 from app.conversions import corrections_store as store
 from app.conversions import store as conversions
-from app.conversions.correction import Corrected, Kind, Line, Lines, Newer, Standing, Wish, correct
+from app.conversions.correction import Corrected, Newer, Standing, correct
 from app.conversions.correction_body import fingerprint, read_correction
 from app.conversions.store import Recorded
+from app.conversions.wish import Kind, Line, Lines, Wish
 from app.database import Database, only_by_keys, retried
 from app.errors import Fault, InvalidInput, NotFound
 from app.event_type import EventType
-from app.impact.currency import format_amount
 from app.impact.reasons import known_reasons
 from app.ledger import corrections_store as ledger
-from app.ledger.orders import Money
-from app.ledger.state import CorrectionState
+from app.ledger.correction_answer import Level, answer
 from app.strict_json import unusable
 
 ORDER_LEVELS: Final = frozenset({"order", "chained"})
 """Levels of event types whose orders are one line of a file."""
-
-DETAILS: Final = {
-    CorrectionState.APPLIED: "Nothing of the order had left: it leaves as it is now.",
-    CorrectionState.WAITING: "It leaves with the first export after all earlier files with this order have arrived.",
-    CorrectionState.HELD: "impact.com takes a line that leaves an amount at 0 for a modification, so that no file can"
-    " reverse this order: reverse it in impact.com's interface or by its API.",
-}
-CANCELLED: Final = "Nothing of the order had left, and nothing of it will."
-UNDONE: Final = "Nothing differs any more from what impact.com was told: nothing is sent."
-
-
-class CorrectedItem(BaseModel):
-    """One line of the order in the end; `reason` is there if impact.com is told of it."""
-
-    sku: str
-    category: str
-    quantity: int
-    amount: Money
-    reason: str | None
-
-
-class CorrectionAnswer(BaseModel):
-    """A correction that was accepted, and the order as it is then: final values, never differences.
-
-    `level` says how impact.com is told: by the lines that have a `reason`, or by one line for the order; null if there
-    is nothing to tell it. `corrected` are the SKUs that were spoken of.
-    """
-
-    order_id: str
-    event_type: str
-    number: int
-    kind: Kind
-    reason: str
-    recorded_at: datetime
-    occurred_at: datetime | None
-    state: CorrectionState
-    hold_reason: str | None
-    detail: str
-    level: Literal["item", "order"] | None
-    currency: str
-    amount: Money
-    items: list[CorrectedItem]
-    corrected: list[str]
-    warnings: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +150,8 @@ def _record(
 ) -> bytes:
     """Record a correction and what follows from it, and return the answer."""
     recorded, in_place = case.recorded, case.standing.told is None
-    answer = _answer(case, wish, corrected, now)
-    content = answer.model_dump_json()
+    level, order = _level(case, corrected), recorded.order
+    content = answer(order, case.number, wish, corrected, level, now, had_left=not in_place).model_dump_json()
     row = {
         "conversion_id": recorded.conversion_id,
         "number": case.number,
@@ -216,14 +170,14 @@ def _record(
         store.name_action(session, recorded.conversion_id, wish.action_id)
     if in_place and corrected.reverses:
         store.cancel(session, recorded.revision_id, correction_id)
-    elif answer.level is not None:
+    elif level is not None:
         store.wait(
             session,
             correction_id=correction_id,
             conversion_id=recorded.conversion_id,
-            event_type=recorded.order.event_type,
-            level=answer.level,
-            lines=_number_of_lines(answer.level, corrected.lines),
+            event_type=order.event_type,
+            level=level,
+            lines=_number_of_lines(level, corrected.lines),
             hold_reason=corrected.hold_reason,
         )
     return content.encode()
@@ -241,7 +195,7 @@ def _revise(session: Session, recorded: Recorded, corrected: Corrected, now: dat
     return added[conversion_id]
 
 
-def _level(case: _Case, corrected: Corrected) -> Literal["item", "order"] | None:
+def _level(case: _Case, corrected: Corrected) -> Level | None:
     """Return by what lines impact.com is told of a correction, or None if there is nothing to tell it.
 
     Nothing comes after the reversal of an order, so that this is one line of it also where all others name items.
@@ -259,37 +213,3 @@ def _level(case: _Case, corrected: Corrected) -> Literal["item", "order"] | None
 
 def _number_of_lines(level: str, lines: Lines) -> int:
     return 1 if level == "order" else sum(line.reason is not None for line in lines)
-
-
-def _answer(case: _Case, wish: Wish, corrected: Corrected, now: datetime) -> CorrectionAnswer:
-    order, level = case.recorded.order, _level(case, corrected)
-    state = CorrectionState.APPLIED
-    if level is not None:
-        state = CorrectionState.HELD if corrected.hold_reason else CorrectionState.WAITING
-    detail = DETAILS[state]
-    if level is None and case.standing.told is not None:
-        detail = UNDONE
-    elif level is None and corrected.reverses:
-        detail = CANCELLED
-    return CorrectionAnswer(
-        order_id=order.order_id,
-        event_type=order.event_type,
-        number=case.number,
-        kind=wish.kind,
-        reason=wish.reason,
-        recorded_at=now,
-        occurred_at=wish.occurred_at,
-        state=state,
-        hold_reason=corrected.hold_reason if level else None,
-        detail=detail,
-        level=level,
-        currency=order.currency,
-        amount=format_amount(sum(line.amount for line in corrected.lines), order.currency),
-        items=[_item(line, order.currency) for line in corrected.lines],
-        corrected=list(corrected.skus),
-        warnings=list(corrected.warnings),
-    )
-
-
-def _item(line: Line, currency: str) -> CorrectedItem:
-    return CorrectedItem(**asdict(line) | {"amount": format_amount(line.amount, currency)})

@@ -14,9 +14,9 @@ from app.batches.build import age_limit
 from app.config import Settings
 from app.conversions import corrections_store as corrections
 from app.conversions import store as conversions
-from app.conversions.correction import Kind
 from app.conversions.order import NO_ATTRIBUTION, PARENT_NOT_DELIVERED, Order
 from app.conversions.store import Recorded
+from app.conversions.wish import Kind
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import corrections_store, store

@@ -70,7 +70,7 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
     for row in connection.execute(omitted):
         found[row.revision_id].update(state=row.state, reason=row.reason, detail=row.detail)
     for revision_id in connection.execute(cancelled).scalars():
-        found[revision_id]["cancelled"] = True
+        found[revision_id] = {"cancelled": True}  # whatever an export that looked before has noted
     placed = connection.execute(lines).all()
     files = files_of(session, {row.batch for row in placed}) if placed else {}
     for row in placed:
@@ -113,7 +113,10 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
     cancelled = CANCELLED.c.revision_id
-    left_out = select(omitted).where(~exists().where(cancelled == omitted))
+    ends = (
+        select(func.count()).where(cancelled == omitted).correlate(LEFT_OUT).scalar_subquery()
+    )  # one by one, as below
+    left_out = select(omitted).where(ends == 0)
     arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],

@@ -2,21 +2,27 @@
 
 import json
 import random
+import re
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert, select, text
 
-from app.batches.store import BATCH, CORRECTION_LINE
-from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
+from app.batches.store import BATCH, CORRECTION_LINE, EXPORT, LEFT_OUT
+from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.database import Database
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelUnavailable
+from app.event_type import EventType
+from app.impact.reasons import STANDARD_REASONS
+from app.ledger.state import CorrectionState, OrderState
 from app.main import create_app
 from app.service import Service
 from tests.conftest import Clock
@@ -161,6 +167,7 @@ def test_an_order_that_is_reversed_before_it_left_is_cancelled(shop: Shop, outbo
     assert shop.seen("gone")["state"] == state
     answer = shop.accepted("reversal", order_id="gone", reason="CONS_FRAUD")
     assert (answer["state"], answer["amount"]) == ("applied", "0.00")
+    assert all_rows(shop.service.database, LEFT_OUT) == []  # nor does any export's report name it
     before = set(outbox.iterdir()) if outbox.exists() else set()
     shop.export()
     view = shop.seen("gone")
@@ -171,6 +178,22 @@ def test_an_order_that_is_reversed_before_it_left_is_cancelled(shop: Shop, outbo
     assert not any("gone" in file.read_text() for file in set(outbox.iterdir()) - before)
     for kind, content in (("reversal", {}), ("refund", {"amount": "1.00"}), ("modification", {"amount": "1.00"})):
         problem(shop.send(kind, order_id="gone", **content), 409, "ALREADY_REVERSED")
+
+
+def test_what_an_export_noted_too_late_does_not_show(shop: Shop) -> None:
+    """An exporter that had looked at an order before it was cancelled may note that it is held: it is not."""
+    shop.export()
+    shop.order("late")
+    shop.accepted("reversal", order_id="late")
+    with shop.service.database.transaction() as session:
+        connection = session.connection()
+        [cancelled] = connection.execute(select(CANCELLED.c.revision_id)).scalars()
+        export = connection.execute(select(EXPORT.c.id)).scalar_one()
+        noted = {"export_id": export, "state": "held", "reason": "too_many_items", "detail": "Too many."}
+        connection.execute(insert(LEFT_OUT), [noted | {"revision_id": cancelled}])
+    view = shop.seen("late")
+    assert (view["state"], view["reason"], view["detail"]) == ("cancelled", None, None)
+    assert (shop.listed("held"), shop.listed("cancelled")) == ([], ["late"])
 
 
 def test_a_held_order_is_corrected_and_stays_held(shop: Shop) -> None:
@@ -222,6 +245,22 @@ def test_what_is_undone_before_an_export_sends_nothing(sent: Shop) -> None:
     answer = sent.accepted("modification", items=[{"sku": ANVIL, "amount": "42.50"}])
     assert (answer["state"], answer["level"]) == ("applied", None)
     assert all_rows(sent.service.database, UNSENT_CORRECTION) == []
+
+
+def test_one_line_per_order_tells_its_amount_alone(shop: Shop, make_settings: Callable[..., Any]) -> None:
+    """At an event type whose files have one line per order, what moves between items is no news."""
+    by_order = EventType(campaign_id=1, action_tracker_id=2).model_copy(update={"level": "order"})
+    shop.export()
+    shop.service.settings = make_settings().model_copy(update={"event_types": {"default": by_order}})
+    with TestClient(create_app(shop.service, with_worker=False)) as client:
+        mine = Shop(client, shop.service)
+        answer = mine.accepted("modification", items=[{"sku": ANVIL, "amount": "40.00"}])
+        assert (answer["level"], answer["amount"]) == ("order", "53.50")
+        [waiting] = all_rows(shop.service.database, UNSENT_CORRECTION)
+        assert (waiting.level, waiting.lines) == ("order", 1)
+        answer = mine.accepted("modification", items=[{"sku": BALL, "amount": "16.00"}])
+        assert (answer["state"], answer["amount"]) == ("applied", "56.00")
+        assert all_rows(shop.service.database, UNSENT_CORRECTION) == []
 
 
 def test_a_correction_after_one_that_left_tells_only_what_is_new(sent: Shop) -> None:
@@ -586,3 +625,40 @@ def test_answers_are_json_that_says_what_is_recorded(sent: Shop) -> None:
     [row] = all_rows(sent.service.database, CORRECTION)
     assert row.answer.encode() == first.content
     assert json.loads(row.answer)["number"] == 1
+
+
+# What is written about it ---------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parent.parent.parent
+README, LIFE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/order-life.md"))
+SOURCES = [
+    ROOT / "app" / name
+    for name in ("conversions/correction.py", "conversions/correction_body.py", "ledger/corrections.py")
+]
+
+
+def curl(ending: str) -> tuple[str, dict[str, str], str]:
+    """Return path, headers and body of the README's call of an URL that ends so."""
+    [command] = [one for one in re.findall(r"```sh\n(curl -i [^`]*)```", README) if f"{ending} \\\n" in one]
+    words = shlex.split(command.replace("$(date -u +%Y-%m-%dT%H:%M:%S+00:00)", datetime.now(UTC).isoformat()))
+    [url] = [word for word in words if word.startswith("http://")]
+    headers = [words[place + 1].split(": ") for place, word in enumerate(words) if word == "-H"]
+    return url.removeprefix("http://127.0.0.1:8000"), dict(headers), words[words.index("-d") + 1]
+
+
+def test_the_readmes_refund_is_taken(client: TestClient) -> None:
+    """Its order and then its refund, as they stand there, with the key of this test."""
+    answers = []
+    for ending in ("/orders", "/refunds"):
+        path, headers, content = curl(ending)
+        answers.append(client.post(path, content=content, headers=headers | ORDERING))
+    assert [answer.status_code for answer in answers] == [201, 202]
+    assert answers[1].json()["amount"] == "46.00"
+
+
+def test_every_message_and_state_can_be_looked_up() -> None:
+    """A code, a state or a reason that the service can say stands in docs/order-life.md."""
+    said = {code for one in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', one.read_text("utf-8"))}
+    words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState}
+    assert {word for word in words if f"`{word}`" not in LIFE} == set()
+    assert len(said) > 15
