@@ -16,11 +16,13 @@ DIALECTS: Final = {
         "at": "strftime('%Y-%m-%d %H:%M:%f000', '{first}', '+' || (30 * n) || ' seconds')",
         "day": "date('{first}', '-' || (n / 4) || ' days')",
         "bytes": "x'41'",
+        "false": "0",
     },
     "postgresql": {
         "at": "timestamptz '{first}+00' + n * interval '30 seconds'",
         "day": "(date '{first}' - n / 4)",
         "bytes": r"'\x41'::bytea",
+        "false": "false",
     },
 }
 NUMBERS: Final = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
@@ -59,6 +61,21 @@ TABLES: Final = (
         "n, 1, 'folder', {at}, {at}, 'delivered'",
     ),
     ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
+    (
+        "correction",
+        ROWS,
+        "(id, conversion_id, number, kind, reason, reverses, recorded_at, request, answer)",
+        "n, n, 1, 'modification', 'OTHER', {false}, {at}, '', ''",
+    ),
+    (
+        "correction_item",
+        ROWS,
+        "(correction_id, position, sku, category, quantity, amount, reason)",
+        "n, 0, 'SKU', 'Tools', 1, 500, 'OTHER'",
+    ),
+    ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
+    ("cancelled", ROWS, "(revision_id, correction_id)", "10 * n, n"),
+    ("action", ROWS, "(conversion_id, action_id)", "n, '1.2.' || n"),
     ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
     ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
     (
@@ -90,7 +107,7 @@ def add_history(database: Database, now: datetime) -> None:
                 + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
             )
         if kind == "postgresql":
-            for table in ("conversion", "revision", "export", "batch"):
+            for table in ("conversion", "revision", "correction", "export", "batch"):
                 last = f"(SELECT max(id) FROM {table})"  # noqa: S608
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
         connection.exec_driver_sql("COMMIT")

@@ -22,7 +22,7 @@ from app.tables import METADATA
 from tests.servers import Postgres
 
 SMALL: Final = frozenset(
-    {"unsent", "new_click", "undelivered", "channel_trouble", "spool_segment", "snippet"}
+    {"unsent", "unsent_correction", "new_click", "undelivered", "channel_trouble", "spool_segment", "snippet"}
     | {"compatibility", "alembic_version"}
 )
 """Tables of what is not finished, and of what does not come with orders: they may be read whole."""
