@@ -1,8 +1,8 @@
 """What alarms go by, read across the stages. No statement scans history.
 
-`unsent`, `unsent_correction` and `undelivered` hold only what is not finished, `channel_trouble` a row per channel; what is asked of exports
-goes by the newest ones, of batches and orders by a key. The orders of a batch stand in it in the order of recording, so
-that its first line is its oldest.
+`unsent`, `unsent_correction` and `undelivered` hold only what is not finished, `channel_trouble` a row per channel;
+what is asked of exports goes by the newest ones, of batches and orders by a key. The orders of a batch, or its
+corrections, stand in it in the order of recording, so that its first line is its oldest.
 """
 
 from datetime import datetime, timedelta
