@@ -56,8 +56,8 @@ def correct(
 
 
 def name_action(database: Database, order_id: str, action_id: str) -> None:
-    """Let the name that impact.com gave to an order be known."""
+    """Let the name that impact.com gave to an order of the default event type be known."""
     with database.transaction() as session:
-        found = select(CONVERSION.c.id).where(CONVERSION.c.order_id == order_id)
-        conversion_id = session.connection().execute(found).scalar_one()
+        key = CONVERSION.c.event_type == "default", CONVERSION.c.order_id == order_id
+        conversion_id = session.connection().execute(select(CONVERSION.c.id).where(*key)).scalar_one()
         session.connection().execute(insert(ACTION), [{"conversion_id": conversion_id, "action_id": action_id}])

@@ -18,11 +18,13 @@ DIALECTS: Final = {
         "at": "strftime('%Y-%m-%d %H:%M:%f000', '{first}', '+' || (30 * n) || ' seconds')",
         "day": "date('{first}', '-' || (n / 4) || ' days')",
         "bytes": "x'41'",
+        "false": "0",
     },
     "postgresql": {
         "at": "timestamptz '{first}+00' + n * interval '30 seconds'",
         "day": "(date '{first}' - n / 4)",
         "bytes": r"'\x41'::bytea",
+        "false": "false",
     },
 }
 NUMBERS: Final = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
@@ -107,7 +109,7 @@ def add_history(database: Database, now: datetime) -> None:
                 + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
             )
         if kind == "postgresql":
-            for table in ("conversion", "revision", "export", "batch", "correction"):
+            for table in ("conversion", "revision", "correction", "export", "batch"):
                 last = f"(SELECT max(id) FROM {table})"  # noqa: S608
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
         connection.exec_driver_sql("COMMIT")

@@ -32,6 +32,7 @@ from app.purge import purge_once
 from app.service import Service
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
+from tests.corrections import Left, correct, name_action
 from tests.history import ROWS, add_history
 from tests.plans import HISTORIES, MOST_ROWS, Statements, watching
 from tests.servers import wait_until
@@ -46,7 +47,8 @@ EXPECTED = {
     *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
     *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
     *("INSERT INTO correction", "INSERT INTO correction_item", "INSERT INTO cancelled", "INSERT INTO action"),
-    *("INSERT INTO unsent_correction", "DELETE FROM unsent_correction"),
+    *("INSERT INTO unsent_correction", "DELETE FROM unsent_correction", "UPDATE unsent_correction"),
+    "INSERT INTO correction_line",
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
 }
@@ -182,6 +184,18 @@ class Tour:
         work(self.service)
         return self.get(f"/exports/{export['id']}")  # type: ignore[no-any-return]
 
+    def modification_files(self, name: str) -> None:
+        """Let corrections wait, be held, leave, arrive, and be sent again."""
+        for number in range(OFTEN):
+            correct(self.service.database, f"{name}-{number}", [Left("SKU-0", 100)])
+            correct(self.service.database, f"{name}-bulk-{number}", [Left("SKU-0", 0)], level="order", reverses=True)
+        name_action(self.service.database, f"{name}-0", "1.2.3")
+        correct(self.service.database, f"{name}-1", [Left("", 100)])
+        assert self.export()["corrections"] == 2 * OFTEN - 1
+        for batch in self.export()["batches"]:
+            self.post(f"/batches/{batch['id']}/redelivery", 202)
+        work(self.service)
+
     def exports(self) -> None:
         """Let deliveries succeed, fail, be doubtful and be refused; send again, and confirm."""
         for _ in range(OFTEN):
@@ -262,6 +276,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.corrections("corrected")
         tour.readers()
         tour.exports()
+        tour.modification_files("first")
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     ORDERS_UNSENT = "orders_unsent"
     ORDERS_EXPIRING = "orders_expiring"
     ORDERS_EXPIRED = "orders_expired"
+    CORRECTIONS_UNSENT = "corrections_unsent"
+    CORRECTIONS_HELD = "corrections_held"
     NO_EXPORT = "no_export"
     EXPORT_FAILED = "export_failed"
     DELIVERY_FAILED = "delivery_failed"
@@ -38,7 +40,12 @@ class Kind(StrEnum):
     DISK_NEARLY_FULL = "disk_nearly_full"
 
 
-WARNINGS: Final = frozenset({Kind.ORDERS_UNSENT, Kind.ORDERS_EXPIRING, Kind.SPOOL_IN_USE, Kind.DISK_NEARLY_FULL})
+WARNINGS: Final = frozenset(
+    {
+        *(Kind.ORDERS_UNSENT, Kind.ORDERS_EXPIRING, Kind.CORRECTIONS_UNSENT),
+        *(Kind.SPOOL_IN_USE, Kind.DISK_NEARLY_FULL),
+    }
+)
 """The kinds of which nothing is lost yet; all others are errors."""
 OF_A_HOST: Final = frozenset(
     {

@@ -1,8 +1,8 @@
 """What alarms go by, read across the stages. No statement scans history.
 
-`unsent` and `undelivered` hold only what is not finished, `channel_trouble` a row per channel; what is asked of exports
-goes by the newest ones, of batches and orders by a key. The orders of a batch stand in it in the order of recording, so
-that its first line is its oldest.
+`unsent`, `unsent_correction` and `undelivered` hold only what is not finished, `channel_trouble` a row per channel;
+what is asked of exports goes by the newest ones, of batches and orders by a key. The orders of a batch, or its
+corrections, stand in it in the order of recording, so that its first line is its oldest.
 """
 
 from datetime import datetime, timedelta
@@ -11,10 +11,13 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, case, exists, func, literal_column, or_, select, union_all
 from sqlmodel import Session
 
+from app.alarms.rules import MOST_COUNTED
 from app.batches.batch import HEADER_LINES, AgeLimit
-from app.batches.store import BATCH, BATCH_LINE, EXPORT, UNDELIVERED
+from app.batches.modifications_store import LOOKED_AT_AGAIN
+from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
+from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.order import PARENT_NOT_DELIVERED
-from app.conversions.store import REVISION, UNSENT
+from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus
 from app.delivery.store import ATTEMPT, TROUBLE
 
@@ -29,6 +32,7 @@ _ARRIVED: Final = exists().where(
 _NOT_ARRIVED: Final = BATCH_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
 _TO_LEAVE: Final = or_(UNSENT.c.hold_reason.is_(None), UNSENT.c.hold_reason == PARENT_NOT_DELIVERED)
 """A chained action waits for its parent, and is as late as that."""
+_HOLD_REASON: Final = UNSENT_CORRECTION.c.hold_reason
 # The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
 
 
@@ -40,6 +44,34 @@ def oldest_unsent(session: Session) -> datetime | None:
     found = select(func.min(REVISION.c.recorded_at)).where(REVISION.c.id.in_(select(ids.c.id)))
     oldest: datetime | None = session.connection().execute(found).scalar_one()
     return oldest
+
+
+def oldest_correction(session: Session) -> datetime | None:
+    """Return when the oldest correction was made that is to leave and has not been delivered."""
+    waiting = select(func.min(UNSENT_CORRECTION.c.correction_id).label("id")).where(_HOLD_REASON.is_(None))
+    its_batch_is_under_way = CORRECTION_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
+    first = its_batch_is_under_way, CORRECTION_LINE.c.first_line == FIRST_LINE
+    ids = union_all(waiting, select(func.min(CORRECTION_LINE.c.correction_id)).where(*first)).subquery()
+    found = select(func.min(CORRECTION.c.recorded_at)).where(CORRECTION.c.id.in_(select(ids.c.id)))
+    oldest: datetime | None = session.connection().execute(found).scalar_one()
+    return oldest
+
+
+def held_corrections(session: Session, since: datetime) -> list[tuple[str, str, str | None]]:
+    """Return the corrections that are held, the oldest first, as order id, reason and detail.
+
+    Of those that an export never looks at again, only the ones made after `since`.
+    """
+    told = or_(_HOLD_REASON.in_(LOOKED_AT_AGAIN), and_(_HOLD_REASON.is_not(None), CORRECTION.c.recorded_at > since))
+    rows = (
+        select(CONVERSION.c.order_id, _HOLD_REASON, UNSENT_CORRECTION.c.hold_detail)
+        .join_from(UNSENT_CORRECTION, CORRECTION, CORRECTION.c.id == UNSENT_CORRECTION.c.correction_id)
+        .join(CONVERSION, CONVERSION.c.id == UNSENT_CORRECTION.c.conversion_id)
+        .where(told)
+        .order_by(UNSENT_CORRECTION.c.correction_id)
+        .limit(MOST_COUNTED)
+    )
+    return [(row.order_id, row.hold_reason, row.hold_detail) for row in session.connection().execute(rows)]
 
 
 def expiring(session: Session, limit: AgeLimit, upto: datetime) -> tuple[int, datetime | None]:

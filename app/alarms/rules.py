@@ -12,6 +12,10 @@ from app.alarms.alarm import Alarm, Kind
 EXPIRY_WARNING: Final = timedelta(days=7)
 """Before the age limit; with impact.com's 88 days and a margin of one it begins on day 80."""
 EXPIRED_TOLD_FOR: Final = timedelta(days=7)
+HELD_TOLD_FOR: Final = timedelta(days=7)
+"""What a person does at impact.com itself is not known here, so that it is told for so long alone."""
+MOST_NAMED: Final = 3
+MOST_COUNTED: Final = 1_000
 RESUME: Final = "`conversion-capture export --redeliver stuck`"
 
 
@@ -46,6 +50,36 @@ def orders_expired(export_id: int, number: int) -> Alarm:
         f" This is told for {EXPIRED_TOLD_FOR.days} days."
     )
     return Alarm(Kind.ORDERS_EXPIRED, str(export_id), detail)
+
+
+def corrections_unsent(oldest: datetime | None, hours: int, now: datetime) -> list[Alarm]:
+    """Say so if the `oldest` correction that has not been delivered was made more than so many hours ago."""
+    if oldest is None or now - oldest <= timedelta(hours=hours):
+        return []
+    detail = (
+        f"The oldest correction that has not been delivered was made at {_at(oldest)}, more than {hours} hours ago"
+        " (CAPTURE_ALARM_UNSENT_HOURS): see that `conversion-capture export` runs each day, and in GET /batches that"
+        " what left of its order before is delivered, since it waits for that."
+    )
+    return [Alarm(Kind.CORRECTIONS_UNSENT, "", detail)]
+
+
+def corrections_held(held: Sequence[tuple[str, str, str | None]]) -> list[Alarm]:
+    """Say so if corrections do not leave, given as order id, reason, and what the export said of it."""
+    if not held:
+        return []
+    named = " ".join(f"{order_id}: {detail or _HELD[reason]}" for order_id, reason, detail in held[:MOST_NAMED])
+    number = f"{len(held)} or more" if len(held) == MOST_COUNTED else len(held)
+    detail = f"Corrections that do not leave before you have seen to them: {number}; GET /orders tells of each. {named}"
+    return [Alarm(Kind.CORRECTIONS_HELD, "", detail)]
+
+
+_HELD: Final = {
+    "zero_amount": (
+        "An order of nothing cannot be reversed by a file; reverse it in impact.com's interface or by its API. This is"
+        f" told for {HELD_TOLD_FOR.days} days."
+    )
+}
 
 
 def no_export(last: datetime | None, hours: int, now: datetime) -> list[Alarm]:

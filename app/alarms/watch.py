@@ -47,6 +47,14 @@ def _orders_expired(view: View) -> list[Alarm]:
     return [rules.orders_expired(row.id, row.expired) for row in exports]
 
 
+def _corrections_unsent(view: View) -> list[Alarm]:
+    return rules.corrections_unsent(facts.oldest_correction(view.session), view.settings.alarm_unsent_hours, view.now)
+
+
+def _corrections_held(view: View) -> list[Alarm]:
+    return rules.corrections_held(facts.held_corrections(view.session, view.now - rules.HELD_TOLD_FOR))
+
+
 def _no_export(view: View) -> list[Alarm]:
     return rules.no_export(facts.last_export(view.session), view.settings.alarm_export_hours, view.now)
 
@@ -68,6 +76,8 @@ IN_DATABASE: Final[tuple[Callable[[View], list[Alarm]], ...]] = (
     _orders_unsent,
     _orders_expiring,
     _orders_expired,
+    _corrections_unsent,
+    _corrections_held,
     _no_export,
     _export_failed,
     _deliveries_stuck,

@@ -8,14 +8,19 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, exists, func, insert, select, update
 from sqlmodel import Session
 
+from app.batches import modifications_store as modifications
 from app.batches import store as batches
-from app.batches.store import BATCH, BATCH_LINE, EXPORT, UNDELIVERED
+from app.batches.batch import BatchKind
+from app.batches.modification import Form, Modification, values
+from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
 from app.conversions import store as conversions
-from app.conversions.store import REVISION
+from app.conversions.corrections_store import ACTION, CORRECTION
+from app.conversions.store import CONVERSION, REVISION
 from app.delivery.attempt import AttemptStatus, BatchState
 from app.delivery.kept import Kept
 from app.delivery.store import ATTEMPT
 from app.errors import OutcomeUnknown
+from app.impact.columns import Level
 
 CHUNK: Final = 500
 CHANNEL: Final = "journal"
@@ -76,12 +81,67 @@ def unbatched(session: Session, conversion_ids: Collection[int]) -> dict[int, in
     return found
 
 
-def add(session: Session, kept: Kept, sha256: str, revisions: dict[str, int], now: datetime) -> int:
-    """Record a kept file as the batch that it was, of an export of its own; `revisions` by OrderId wait no more."""
-    values = {"state": "done", "requested_at": now, "ended_at": now, "exported": len(revisions)}
+def corrections_that_say(session: Session, kept: Kept) -> tuple[dict[str, int], list[str]]:
+    """Return, by the names of their orders, the first corrections in no batch that say what a kept file says.
+
+    And the names of those orders that have such a correction in a batch.
+    """
+    form = kept.form or Form(Level.ITEM, by_action=False)
+    find = _find_actions if form.by_action else find_orders
+    conversions = find(session, kept.event_type, kept.first_lines)
+    known = _corrections_of(session, conversions.values())
+    said = modifications.load(session, [one for some in known.values() for one, _ in some], form.level)
+    free: dict[str, int] = {}
+    placed = []
+    for name, conversion_id in conversions.items():
+        same = [
+            (there, one) for one, there in known.get(conversion_id, ()) if _says(said[one], form) == kept.said[name]
+        ]
+        if any(there for there, _ in same):
+            placed.append(name)
+        elif same:
+            free[name] = min(same)[1]
+    return free, placed
+
+
+def _says(one: Modification, form: Form) -> tuple[tuple[str, ...], ...]:
+    return tuple(values(line, one.currency, form.level) for line in one.lines)
+
+
+def _find_actions(session: Session, event_type: str, action_ids: Collection[str]) -> dict[str, int]:
+    """Return the conversions of those orders whose names at impact.com are known, by ActionID."""
+    found: dict[str, int] = {}
+    for chunk in _chunks(action_ids):
+        known = (
+            select(ACTION.c.action_id, ACTION.c.conversion_id)
+            .join(CONVERSION, CONVERSION.c.id == ACTION.c.conversion_id)
+            .where(ACTION.c.action_id.in_(chunk), CONVERSION.c.event_type == event_type)
+        )
+        found.update((row.action_id, row.conversion_id) for row in session.connection().execute(known))
+    return found
+
+
+def _corrections_of(session: Session, conversion_ids: Collection[int]) -> dict[int, list[tuple[int, bool]]]:
+    """Return the corrections of orders that had left, the oldest first, and whether each is in a batch."""
+    found: dict[int, list[tuple[int, bool]]] = {}
+    placed = exists().where(CORRECTION_LINE.c.correction_id == CORRECTION.c.id).label("placed")
+    for chunk in _chunks(conversion_ids):
+        of_orders = CORRECTION.c.conversion_id.in_(chunk), CORRECTION.c.revision_id.is_(None)
+        every = select(CORRECTION.c.id, CORRECTION.c.conversion_id, placed).where(*of_orders).order_by(CORRECTION.c.id)
+        for row in session.connection().execute(every):
+            found.setdefault(row.conversion_id, []).append((row.id, bool(row.placed)))
+    return found
+
+
+def add(session: Session, kept: Kept, sha256: str, records: dict[str, int], now: datetime) -> int:
+    """Record a kept file as the batch that it was, of an export of its own.
+
+    `records`, its revisions or corrections by the names of their orders, wait no more.
+    """
+    is_correction, ids = kept.kind is BatchKind.MODIFICATIONS, list(records.values())
+    values = {"state": "done", "requested_at": now, "ended_at": now}
+    values["corrections" if is_correction else "exported"] = len(ids)
     export = session.connection().execute(insert(EXPORT).returning(EXPORT.c.id), [values]).scalar_one()
-    batches.take(session, list(revisions.values()))
-    batches.forget_omissions(session, list(revisions.values()))
     row = {
         "batch_id": kept.batch_id,
         "export_id": export,
@@ -93,8 +153,13 @@ def add(session: Session, kept: Kept, sha256: str, revisions: dict[str, int], no
         "orders": len(kept.first_lines),
         "sha256": sha256,
     }
-    lines = [kept.first_lines[order_id] for order_id in revisions]
-    return batches.add_batch(session, row, kept.content, list(revisions.values()), lines)
+    lines = [kept.first_lines[name] for name in records]
+    if is_correction:
+        modifications.take(session, ids)
+        return batches.add_modifications(session, row, kept.content, ids, lines)
+    batches.take(session, ids)
+    batches.forget_omissions(session, ids)
+    return batches.add_batch(session, row, kept.content, ids, lines)
 
 
 def note_unknown_attempt(session: Session, batch: int, now: datetime) -> None:

@@ -2,12 +2,13 @@
 
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from app.batches.batch import HEADER_LINES, TITLES, BatchKind
+from app.batches.modification import Form, Said, form_of, read_back
 from app.check.findings import Finding
 from app.check.header import read_header
 from app.check.records import Records
@@ -26,7 +27,10 @@ class Damaged(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A kept file: `first_lines` holds each order's first line by OrderId, the header being line 1."""
+    """A kept file: `first_lines` holds each order's first line by OrderId or ActionID, the header being line 1.
+
+    If it is one of modifications, `form` is there, and `said` holds the values of each order's lines.
+    """
 
     name: str
     batch_id: str
@@ -36,6 +40,8 @@ class Kept:
     rows: int
     first_lines: Mapping[str, int]
     content: bytes
+    form: Form | None = None
+    said: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
 
 def is_ours(name: str) -> bool:
@@ -48,23 +54,47 @@ def read_kept(name: str, content: bytes) -> Kept:
     if not (named := _NAME.fullmatch(name)):
         raise Damaged(f"{name} is not the name of a batch; move it out of the journal.")
     day, title, event_type, batch_id = named.groups()
-    order_ids = _order_ids(name, content)
-    first_lines: dict[str, int] = {}
-    for line, order_id in enumerate(order_ids, HEADER_LINES + 1):
-        first_lines.setdefault(order_id, line)
-    made_on = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    return Kept(name, batch_id, _KINDS[title], event_type, made_on, len(order_ids), first_lines, content)
+    kind, made_on = _KINDS[title], datetime.fromisoformat(day).replace(tzinfo=UTC)
+    header, rows = _read(name, content)
+    form = form_of(header) if kind is BatchKind.MODIFICATIONS else None
+    orders = _orders(name, header, rows) if kind is BatchKind.CONVERSIONS else _modifications(name, rows, form)
+    first_lines = {order_id: said.row + HEADER_LINES + 1 for order_id, said in orders.items()}
+    said = {order_id: said.lines for order_id, said in orders.items()}
+    return Kept(name, batch_id, kind, event_type, made_on, len(rows), first_lines, content, form, said)
 
 
-def _order_ids(name: str, content: bytes) -> list[str]:
-    """Return the OrderId of each line. Raises Damaged if anything is not as every file is made."""
+def _read(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows. Raises Damaged if anything is not as every file is made."""
     found: list[Finding] = []
     header, *rows = [record for block in Records(io.BytesIO(content), found) for record in block.records] or [[]]
-    columns = read_header(header, found)
     whole = content.endswith(b"\r\n") and rows and all(len(row) == len(header) for row in rows)
     if not whole or any(one.severity == "fault" for one in found):
-        raise Damaged(
-            f"{name} is damaged; put a good copy in its place, such as another host's journal or the receiver has."
-            " Without it its orders would be sent again."
-        )
-    return [row[columns["OrderId"]] for row in rows]
+        raise _damaged(name)
+    return header, rows
+
+
+def _orders(name: str, header: list[str], rows: list[list[str]]) -> dict[str, Said]:
+    """Return where the orders of a file stand, by OrderId. Raises Damaged."""
+    found: list[Finding] = []
+    columns = read_header(header, found)
+    if any(one.severity == "fault" for one in found):
+        raise _damaged(name)
+    orders: dict[str, Said] = {}
+    for number, row in enumerate(rows):
+        orders.setdefault(row[columns["OrderId"]], Said(number, ()))
+    return orders
+
+
+def _modifications(name: str, rows: list[list[str]], form: Form | None) -> dict[str, Said]:
+    """Return what a file of modifications says of each order. Raises Damaged."""
+    orders = read_back(rows, form) if form else {}
+    if not orders or "" in orders:
+        raise _damaged(name)
+    return orders
+
+
+def _damaged(name: str) -> Damaged:
+    return Damaged(
+        f"{name} is damaged; put a good copy in its place, such as another host's journal or the receiver has."
+        " Without it what it says would be sent again."
+    )

@@ -34,7 +34,8 @@ class Recovery:
     """A kept file and what became of it.
 
     `missing` are orders that the database does not know, `elsewhere` those that another batch holds: neither is put
-    into this one. `detail` is what is wrong with a damaged file.
+    into this one. In a file of modifications they are orders whose correction is so. `detail` is what is wrong with a
+    damaged file.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recovery:
     missing: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
     detail: str = ""
+    of_corrections: bool = False
 
 
 def recover(
@@ -66,12 +68,13 @@ def recover(
 def _recover(database: Database, kept: Kept, now: datetime, *, dry_run: bool, without_missing: bool) -> Recovery:
     with database.snapshot() if dry_run else database.transaction() as session:
         batch = store.find_file(session, kept.name)
-        recovery, revisions = Recovery(kept.name, Fate.RECOVERED, kept.rows, len(kept.first_lines)), dict[str, int]()
+        recovery, records = Recovery(kept.name, Fate.RECOVERED, kept.rows, len(kept.first_lines)), dict[str, int]()
         if batch is None:
-            recovery, revisions = _compare(session, kept, without_missing=without_missing)
+            compare = _compare_corrections if kept.form else _compare
+            recovery, records = compare(session, kept, without_missing=without_missing)
         if dry_run or recovery.fate is not Fate.RECOVERED or store.attempted(session, [kept.name]):
             return recovery
-        number = batch.id if batch else store.add(session, kept, sha256(kept.content), revisions, now)
+        number = batch.id if batch else store.add(session, kept, sha256(kept.content), records, now)
         store.note_unknown_attempt(session, number, now)
     logger.warning("delivery.recovered", extra={"file": kept.name, "orders": len(kept.first_lines)})
     return recovery
@@ -88,15 +91,25 @@ def _compare(session: Session, kept: Kept, *, without_missing: bool) -> tuple[Re
     return Recovery(kept.name, fate, kept.rows, len(kept.first_lines), missing, elsewhere), revisions
 
 
+def _compare_corrections(session: Session, kept: Kept, *, without_missing: bool) -> tuple[Recovery, dict[str, int]]:
+    """Return the same for a file of modifications: those corrections go back into it that say what it says."""
+    free, placed = store.corrections_that_say(session, kept)
+    missing = [name for name in kept.first_lines if name not in free and name not in placed]
+    fate = Fate.REFUSED if missing and not without_missing else Fate.RECOVERED
+    size = kept.rows, len(kept.first_lines)
+    return Recovery(kept.name, fate, *size, missing, placed, of_corrections=True), free
+
+
 def explain(one: Recovery) -> str:
     """Return lines for a person: what became of a file, and what is to be done about it."""
     size = f"{one.name}: {one.fate}, {one.rows} rows of {one.orders} orders"
+    what = "orders' corrections" if one.of_corrections else "orders"
     lines = [f"{one.name}: {one.fate}. {one.detail}" if one.fate is Fate.DAMAGED else f"{size}."]
     if one.missing and one.fate is Fate.REFUSED:
-        lines.append("  The database does not know these orders; post them again first, or use --without-missing:")
+        lines.append(f"  The database does not know these {what}; post them again first, or use --without-missing:")
     elif one.missing:
-        lines.append("  Recorded without these orders; if one of them is posted again, it is sent again:")
+        lines.append(f"  Recorded without these {what}; if one of them is posted again, it is sent again:")
     lines += [f"    {order_id}" for order_id in one.missing]
     if one.elsewhere:
-        lines.append("  These orders are in another batch, and stay there; they may have left twice:")
+        lines.append(f"  These {what} are in another batch, and stay there; they may have left twice:")
     return "\n".join([*lines, *(f"    {order_id}" for order_id in one.elsewhere)])

@@ -20,9 +20,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel
 
-from app.batches.store import BATCH, UNDELIVERED
+from app.batches.store import BATCH, CORRECTION_LINE, UNDELIVERED
+from app.conversions.corrections_store import CORRECTION
 from app.database import UTCDateTime, database_now, insert_new
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus, BatchState, Outcome
 from app.errors import LeaseLost, OutcomeUnknown
@@ -220,6 +222,22 @@ def confirm(session: Session, batch: int, now: datetime) -> bool:
     new = {"batch": batch, "number": row.token + 1, "channel": "person", "started_at": now, "ended_at": now}
     connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.DELIVERED.value}])
     return True
+
+
+def corrected_since(session: Session, batch: int) -> str | None:
+    """Return the name of a file that has arrived and has a later correction of an order than this batch has."""
+    this, its, later = aliased(CORRECTION_LINE), aliased(CORRECTION), aliased(CORRECTION)
+    name = (
+        select(BATCH.c.filename)
+        .join_from(this, its, its.c.id == this.c.correction_id)
+        .join(later, (later.c.conversion_id == its.c.conversion_id) & (later.c.number > its.c.number))
+        .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == later.c.id)
+        .join(BATCH, BATCH.c.id == CORRECTION_LINE.c.batch)
+        .where(this.c.batch == batch, ~exists().where(UNDELIVERED.c.batch == BATCH.c.id))
+        .order_by(BATCH.c.id.desc())
+        .limit(1)
+    )
+    return session.connection().execute(name).scalar_one_or_none()
 
 
 # Reading --------------------------------------------------------------------------------------------------------

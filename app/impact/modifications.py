@@ -13,8 +13,8 @@ BY_ACTION: Final = ("ActionID",)
 ORDER_VALUES: Final = ("Amount", "Reason")
 ITEM_VALUES: Final = ("SKU", "Amount", "Quantity", "Category", "Reason")
 INDEXED_VALUES: Final = ("Sku", "Amount", "Quantity", "Category", "Reason")
-"""Numbered from 1. The older edition numbers all but the reason; the newer one wants one for each item, and an order
-may have several, so that it is numbered too."""
+"""Numbered from 1. The older edition numbers all but the reason. The newer one wants one for each item, and they may
+differ within an order, so that it is numbered too."""
 OPTIONAL_VALUES: Final = ("currencyCode", "CustomerStatus")
 """What a line of an order may have besides."""
 MOST_INDEXED: Final = 1_000

@@ -121,7 +121,7 @@ def get_file(batch_id: str, database: DatabaseDep) -> Response:
     "/batches/{batch_id}/redelivery",
     status_code=202,
     dependencies=[MayExport],
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 def post_redelivery(batch_id: str, request: Request, database: DatabaseDep, settings: SettingsDep) -> BatchDetail:
     """Send the same bytes under the same name again."""

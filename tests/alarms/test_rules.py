@@ -22,6 +22,8 @@ ALL = {
         *rules.orders_unsent(OLD, 48, NOW),
         *rules.orders_expiring(3, NOW),
         rules.orders_expired(7, 2),
+        *rules.corrections_unsent(OLD, 48, NOW),
+        *rules.corrections_held([("A-1", "zero_amount", None), ("A-2", "too_many_items", "Raise CAPTURE_MAX_ROWS.")]),
         *rules.no_export(OLD, 26, NOW),
         rules.export_failed(7, "The disk is full."),
         rules.delivery_stuck(BATCH, FILE, "failed"),
@@ -65,7 +67,8 @@ def test_what_a_sentence_names_exists(kind: Kind) -> None:
 def test_what_loses_orders_is_an_error() -> None:
     """What is late or tight is a warning."""
     warnings = {kind for kind, alarm in ALL.items() if alarm.severity is Severity.WARNING}
-    assert warnings == {Kind.ORDERS_UNSENT, Kind.ORDERS_EXPIRING, Kind.SPOOL_IN_USE, Kind.DISK_NEARLY_FULL}
+    late = {Kind.ORDERS_UNSENT, Kind.ORDERS_EXPIRING, Kind.CORRECTIONS_UNSENT}
+    assert warnings == late | {Kind.SPOOL_IN_USE, Kind.DISK_NEARLY_FULL}
 
 
 @pytest.mark.parametrize(("age", "number"), [(0, 0), (47, 0), (48, 0), (48.01, 1), (500, 1)])

@@ -1,6 +1,7 @@
 """Each alarm is raised once, with the sentence that says what to do, and cleared when it is over."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.ledger.export_routes import request_export
 from app.service import Service
 from app.watcher import alarms_here
 from tests.conftest import Clock
+from tests.corrections import Left, correct
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, work
 from tests.test_metrics import samples
 
@@ -120,6 +122,52 @@ def test_a_child_is_late_when_its_parent_does_not_arrive(watch: Watch, told: Tol
     assert ("orders_expiring", "") in told()
     watch.look(NOW + timedelta(hours=48, seconds=1))
     assert ("orders_unsent", "") in told()
+
+
+def test_corrections_that_are_not_sent(watch: Watch, told: Told, service: Service, clock: Clock, outbox: Path) -> None:
+    """From two days on, whether no export came, their order has not arrived, or their file has not."""
+    record(service.database, [order()], NOW)
+    export(service)
+    correct(service.database, "A-1001")
+    clock.now = NOW + timedelta(hours=48)
+    watch.look(clock())
+    assert ("corrections_unsent", "") not in told()
+    clock.now += timedelta(seconds=1)
+    watch.look(clock())
+    assert ("corrections_unsent", "") in told()
+    shutil.rmtree(outbox)
+    outbox.write_text("no folder")
+    export(service)  # a batch does not help while it is not delivered
+    watch.look(clock())
+    assert ("corrections_unsent", "") in told()
+    outbox.unlink()
+    due_now(service.database)
+    work(service)
+    watch.look(clock())
+    assert "corrections_unsent" not in dict(told())
+
+
+def test_corrections_that_do_not_leave(watch: Watch, client: TestClient, service: Service, clock: Clock) -> None:
+    """Each with what to do; what only impact.com's interface can do is told for a week."""
+    record(service.database, [order("A"), order("B")], NOW)
+    export(service)
+    correct(service.database, "A", hold_reason="zero_amount")
+    correct(service.database, "B", [Left("SKU-0", 1), Left("SKU-1", 2)])
+    service.settings = service.settings.model_copy(update={"max_rows": 1})
+    export(service)
+    watch.look(clock())
+    [alarm] = [one for one in shown(client) if one["kind"] == "corrections_held"]
+    assert "before you have seen to them: 2;" in alarm["detail"]
+    assert "A: An order of nothing" in alarm["detail"]
+    assert "B: It has 2 lines, and a file at most 1 rows; raise CAPTURE_MAX_ROWS." in alarm["detail"]
+    clock.now += timedelta(days=7)
+    watch.look(clock())
+    [alarm] = [one for one in shown(client) if one["kind"] == "corrections_held"]
+    assert ("them: 1;" in alarm["detail"], "A: " in alarm["detail"]) == (True, False)
+    service.settings = service.settings.model_copy(update={"max_rows": 2})
+    export(service)
+    watch.look(clock())
+    assert [one for one in shown(client) if one["kind"].startswith("corrections")] == []
 
 
 def due_now(database: Database) -> None:

@@ -67,7 +67,7 @@ AMOUNTS = st.integers(0, 10**11 - 1)
 
 def told(form: Form, order: Modification) -> list[tuple[str, ...]]:
     """Return what an order's lines should say, column by column."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for line in order.lines:
         amount = format_amount(line.amount, order.currency) if line.amount else "0"
         item = (line.sku, amount, str(line.quantity), line.category, line.reason)
