@@ -34,6 +34,9 @@ TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+CODE = {"EventCode": "SALE"}
+
+
 class Crash(BaseException):
     """The worker dies."""
 
@@ -114,7 +117,7 @@ CHILD = {"event_type": "paid", "parent": {"event_type": "trial", "order_id": "T-
         ({"parent": {"event_type": "paid", "order_id": "T-1"}}, "PARENT_SAME_EVENT_TYPE", "/parent/event_type"),
         ({"event_type": "trial"}, "PARENT_SAME_EVENT_TYPE", "/parent/event_type"),
         ({"event_type": "default"}, "NOT_CHAINED", "/parent"),
-        ({"event_type": "app", "extra": {"EventCode": "SALE"}}, "NOT_CHAINED", "/parent"),
+        ({"event_type": "app", "extra": CODE}, "NOT_CHAINED", "/parent"),
         ({"order_id": "T-1"}, "PARENT_SAME_ORDER_ID", "/parent/order_id"),
         ({"parent": {}}, "OID_MISSING", "/parent/order_id"),
         ({"parent": {"order_id": " "}}, "INVALID_ORDER_ID", "/parent/order_id"),
@@ -157,12 +160,26 @@ def test_a_mobile_app_event_needs_its_code(
     assert (answer.status_code, answer.json()["code"]) == (422, "EVENT_CODE_MISSING")
     assert answer.json()["errors"][0]["pointer"] == "/extra/EventCode"
     assert post(client, "A-1", event_type="app").json()["code"] == "EVENT_CODE_MISSING"
-    assert post(client, "A-1", event_type="app", extra={"EventCode": "SALE"}).status_code == 201
+    assert post(client, "A-1", event_type="app", extra=CODE).status_code == 201
     service.settings = make_settings(event_types=TYPES | {"app": TYPES["app"] | {"event_code": "SALE"}})
     with TestClient(create_app(service, with_worker=False)) as again:
         then = (NOW - timedelta(hours=1)).isoformat()
         assert post(again, "A-2", event_type="app", event_date=then).status_code == 201
         assert [one["rows"] for one in export(again, service)["batches"]] == [2]
+
+
+def test_a_mobile_app_event_does_not_leave_without_its_code(
+    client: TestClient, service: Service, make_settings: SettingsFactory
+) -> None:
+    """Where the settings named one that is gone by now, it is held, and goes when there is one again."""
+    record(service.database, [order("A-1", event_type="app"), order("A-2", event_type="app", extra=CODE)], NOW)
+    first = export(client, service)
+    assert (first["exported"], first["held"]) == (1, 1)
+    held = get(client, "A-1", "app")
+    assert held["hold_reason"] == "cannot_be_rendered"
+    assert "CHECK_EVENT_CODE_MISSING" in held["detail"]
+    service.settings = make_settings(event_types=TYPES | {"app": TYPES["app"] | {"event_code": "SALE"}})
+    assert export(client, service)["exported"] == 1
 
 
 def test_an_order_that_is_one_line_is_not_more_than_a_line_can_say(client: TestClient) -> None:
@@ -241,7 +258,7 @@ def test_a_child_leaves_with_the_export_after_its_parent_has_arrived(
     client: TestClient, service: Service, receiver: Receiver, level: str
 ) -> None:
     """Whatever the level of the parent; until then each export counts it as held and says why."""
-    chain(service, event_type=level, extra={"EventCode": "SALE"} if level == "app" else {})
+    chain(service, event_type=level, extra=CODE if level == "app" else {})
     first = export(client, service)
     assert (first["exported"], first["held"]) == (1, 1)
     held = get(client, "P-1")
