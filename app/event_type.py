@@ -8,6 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from app.impact.columns import OPTIONAL_COLUMNS
 from app.impact.currency import DECIMALS
 
+DEFAULT_KEY: Final = "default"
+"""The event type of orders that name none."""
+
 ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")

@@ -41,7 +41,7 @@ OFTEN = 12
 EXPECTED = {
     *("INSERT INTO click", "DELETE FROM click", "INSERT INTO spool_segment", "INSERT INTO snippet"),
     *("INSERT INTO daily_clicks", "INSERT INTO daily_total"),
-    *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent"),
+    *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent", "INSERT INTO moved"),
     *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
     *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),

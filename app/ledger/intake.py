@@ -16,7 +16,7 @@ from app.conversions.order import Order
 from app.conversions.order_body import Rules, read_order
 from app.conversions.record import Outcome, Result, record
 from app.database import Database
-from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
+from app.errors import Conflict, Failure, Fault, InvalidInput, TooLarge, Unavailable
 from app.ledger import store
 from app.ledger.orders import show, show_new
 
@@ -63,6 +63,14 @@ class Intake:
             return show(session, self._settings, revisions)[0].model_dump_json().encode()
 
 
+def read_replacement(body: bytes, order_id: str, settings: Settings, now: datetime) -> Order:
+    """Return the order that takes another's place. Raises InvalidInput, also if it has another id."""
+    order = read_order(body, rules(settings), now)
+    if order.order_id != order_id:
+        raise InvalidInput([Fault("ORDER_ID_MISMATCH", "This must be the order id of the path.", "/order_id")])
+    return order
+
+
 def rules(settings: Settings) -> Rules:
     """Return what the settings say of valid orders."""
     types = {key: settings.event_type(key) for key in settings.event_type_keys}
@@ -71,6 +79,7 @@ def rules(settings: Settings) -> Rules:
         max_items=settings.max_rows,
         sku_max_length=settings.sku_max_length,
         net_amounts=settings.amount_basis == "after_discounts",
+        promo_codes=settings.promo_codes if settings.promo_codes.rules else None,
     )
 
 
