@@ -158,6 +158,18 @@ def add_revisions(session: Session, orders: Mapping[int, Order], *, number: int,
     return revision_ids
 
 
+def lock(session: Session, conversion_id: int) -> None:
+    """Let nobody else change this order until the transaction ends. Where there is one writer, that is so already."""
+    mine = select(CONVERSION.c.id).where(CONVERSION.c.id == conversion_id).with_for_update()
+    session.connection().execute(mine)
+
+
+def lock_wait(session: Session, revision_id: int) -> None:
+    """Let no export take this revision until the transaction ends; one that is about to is waited for."""
+    mine = select(UNSENT.c.revision_id).where(UNSENT.c.revision_id == revision_id).with_for_update()
+    session.connection().execute(mine)
+
+
 def withdraw(session: Session, revision_id: int) -> bool:
     """End a revision's wait, since another takes its place or it is to stay; say whether it was waiting."""
     waits = delete(UNSENT).where(UNSENT.c.revision_id == revision_id)

@@ -83,10 +83,16 @@ class OrderPage(BaseModel):
 
 def find_order(session: Session, settings: Settings, event_type: str, order_id: str) -> OrderView:
     """Return one order. Raises NotFound."""
+    conversion_id = find_conversion(session, event_type, order_id)
+    return show(session, settings, store.newest_revisions(session, [conversion_id]))[0]
+
+
+def find_conversion(session: Session, event_type: str, order_id: str) -> int:
+    """Return the id under which an order is recorded. Raises NotFound."""
     conversion_id = None if unusable(event_type) else store.find_order(session, event_type, order_id)
     if conversion_id is None:
         raise NotFound("No order with this id is recorded for this event type.", code="ORDER_NOT_FOUND")
-    return show(session, settings, store.newest_revisions(session, [conversion_id]))[0]
+    return conversion_id
 
 
 def list_orders(session: Session, settings: Settings, state: OrderState | None, after: int) -> OrderPage:
