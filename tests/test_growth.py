@@ -25,8 +25,10 @@ from app.database import Database
 from app.delivery.channels.folder import FolderChannel
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
+from app.event_type import EventType
 from app.ledger.state import OrderState
 from app.main import create_app
+from app.promo_code import PromoRule, PromoRules
 from app.purge import purge_once
 from app.service import Service
 from tests.alarms.receiver import listening
@@ -120,6 +122,26 @@ class Tour:
         )
         self.post("/orders/bulk", 200, content="\n".join(json.dumps(one) for one in lines))
 
+    def put(self, path: str, status: int, one: dict[str, Any]) -> None:
+        """Change an order."""
+        answer = self.client.put(path, headers=bearer(ORDER_KEY), json=one)
+        assert answer.status_code == status, answer.text
+
+    def changes(self, name: str, count: int = OFTEN) -> None:
+        """Replace orders, release held ones, before and after an export, too late; post what a rule moves."""
+        for number in range(count):
+            self.post("/orders", 201, json=body(f"{name}-{number}", click_id=...))
+            self.put(f"/orders/{name}-{number}", 200, body(f"{name}-{number}", customer_id="other", click_id=...))
+        self.export()
+        for number in range(count):
+            for status, click in ((200, "late"), (200, "late"), (200, "later")):
+                self.put(f"/orders/{name}-{number}/attribution", status, {"click_id": click})
+            self.put(f"/orders/H-{90 * number + 1}/attribution", 409, {"click_id": "late"})
+            moved = body(f"{name}-moved-{number}", promo_code="BEN", click_id=...)
+            self.post("/orders", 201, json=moved)
+            self.post("/orders", 200, json=moved)
+            self.get(f"/orders/{name}-moved-{number}")
+
     def readers(self) -> None:
         """Read everything that can be read, from the beginning, from the middle and from the end."""
         for after in (0, ROWS // 2, 10 * ROWS):
@@ -192,9 +214,11 @@ def channel(service: Service) -> Moody:
 @pytest.fixture
 def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     """The callers of a service whose alarms are posted, with short leases and without a worker of its own."""
-    changes = {"lease_seconds": 1, "alarm_disk_bytes": 0}
+    rules = PromoRules(rules=(PromoRule(code="BEN", media_id="2", event_type="creators"),))
+    types = {"creators": EventType(campaign_id=1, action_tracker_id=1)}
+    changes: dict[str, Any] = {"lease_seconds": 1, "alarm_disk_bytes": 0, "promo_codes": rules, "event_types": types}
     with listening() as receiver:
-        changes["alarm_url"] = SecretStr(receiver.url)  # type: ignore[assignment]
+        changes["alarm_url"] = SecretStr(receiver.url)
         service.settings = service.settings.model_copy(update=changes)
         with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as client:
             yield Tour(service, client, channel, clock)
@@ -216,6 +240,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.visitors()
         tour.checkouts("first")
         tour.readers()
+        tour.changes("changed")
         tour.exports()
         tour.watch()
         purge_once(tour.service)

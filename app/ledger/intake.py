@@ -91,9 +91,10 @@ def location(event_type: str, order_id: str) -> str:
 
 def conflict(order: Order) -> Conflict:
     """Return the refusal of an order that is recorded with other content."""
-    path = f"/orders/{quote(order.order_id, safe='')}/modifications"
+    path = f"/orders/{quote(order.order_id, safe='')}"
     return Conflict(
-        f"This order is recorded with other content, which stays as it is. A change is a modification: POST {path}.",
+        f"This order is recorded with other content, which stays as it is. Before it has left, PUT {path} replaces it;"
+        f" after that a change is a modification: POST {path}/modifications.",
         code="ORDER_EXISTS",
     )
 

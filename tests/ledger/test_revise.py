@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from app.batches.store import BATCH_LINE, LEFT_OUT
 from app.conversions.corrections_store import CANCELLED, CORRECTION
@@ -24,6 +24,7 @@ from app.main import create_app
 from app.promo_code import PromoRule, PromoRules
 from app.service import Service
 from tests.conftest import Clock, SettingsFactory
+from tests.servers import wait_until
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, parse_rfc4180, work
 
 ORDERING, READING, EXPORTING = bearer(ORDER_KEY), bearer(READ_KEY), bearer(EXPORT_KEY)
@@ -441,28 +442,28 @@ def test_no_update_is_lost(client: TestClient, database: Database) -> None:
 
 
 class Interfering(logging.Handler):
-    """Does something once, when the exporter has made a file and is about to commit it."""
+    """Does something once, at a certain place of the exporter."""
 
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, place: str, act: Callable[[], None]) -> None:
         super().__init__(logging.DEBUG)
-        self.act, self.acted = act, 0
+        self.place, self.act, self.passed = place, act, 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Act at the first file."""
-        if record.msg == "batch.checked":
-            self.acted += 1
-            if self.acted == 1:
+        """Act where it is passed for the first time."""
+        if record.msg == self.place:
+            self.passed += 1
+            if self.passed == 1:
                 self.act()
 
 
 @pytest.fixture
-def interfering() -> Iterator[Callable[[Callable[[], None]], Interfering]]:
-    """Let something happen between an export's plan and its commit."""
+def interfere() -> Iterator[Callable[[str, Callable[[], None]], Interfering]]:
+    """Let something happen at a place of the exporter."""
     logger, handlers = logging.getLogger("app.batches.build"), list[Interfering]()
     before = logger.level
 
-    def add(act: Callable[[], None]) -> Interfering:
-        handlers.append(Interfering(act))
+    def add(place: str, act: Callable[[], None]) -> Interfering:
+        handlers.append(Interfering(place, act))
         logger.addHandler(handlers[-1])
         logger.setLevel(logging.DEBUG)
         return handlers[-1]
@@ -473,13 +474,23 @@ def interfering() -> Iterator[Callable[[Callable[[], None]], Interfering]]:
         logger.removeHandler(handler)
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["before-the-commit", "beside-the-commit"])
+def somebody_waits(database: Database) -> bool:
+    """Say whether somebody waits for a lock; on SQLite nobody can be asked, and one writer follows the other."""
+    if database.is_sqlite:
+        return True
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with database.snapshot() as session:
+        return bool(session.connection().execute(waiting).scalar_one())
+
+
+@pytest.mark.parametrize(("place", "wins"), [("batch.checked", "new"), ("batch.committing", "old")])
 def test_an_export_sends_the_old_or_the_new_and_never_both(
     client: TestClient,
     service: Service,
     outbox: Path,
-    interfering: Callable[[Callable[[], None]], Interfering],
-    waits: bool,
+    interfere: Callable[[str, Callable[[], None]], Interfering],
+    place: str,
+    wins: str,
 ) -> None:
     """Whoever comes first wins: a change makes an export plan anew, and an export makes a change too late."""
     for name in ("A", "B"):
@@ -489,18 +500,19 @@ def test_an_export_sends_the_old_or_the_new_and_never_both(
 
     def change() -> None:
         changing.start()
-        if waits:
+        if wins == "new":
             changing.join()
+        else:
+            wait_until(lambda: somebody_waits(service.database), "the change does not wait for the export")
 
-    acted = interfering(change)
+    exporter = interfere(place, change)
     export(client, service)
     changing.join()
-    [answer] = answers
-    assert answer.status_code in ({200} if waits else {200, 409})
-    assert acted.acted > waits  # the first plan could not be committed
+    assert [one.status_code for one in answers] == [200 if wins == "new" else 409]
+    assert exporter.passed == (2 if wins == "new" else 1)
     export(client, service)
     sent = Counter((row["OrderId"], row["ClickId"]) for row in rows(outbox))
-    assert sent == {("A", "new" if answer.status_code == 200 else "old"): 2, ("B", "old"): 2}
+    assert sent == {("A", wins): 2, ("B", "old"): 2}
     assert get(client)["state"] == "delivered"
 
 
