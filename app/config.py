@@ -24,13 +24,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import Misconfigured
-from app.event_type import ChannelName, EventType
+from app.event_type import DEFAULT_KEY, ChannelName, EventType
 from app.impact.limits import MAX_AGE_DAYS, MAX_AGE_DAYS_WITH_MEDIA_ID, MAX_FILE_ROWS
+from app.promo_code import LEVELS_OF_RULES, PromoRules
 from app.setting_types import CookieName, Hosts, KeyHashes, Networks, Origins, Parameters, Rate, SecretUrl
 
 PREFIX: Final = "CAPTURE_"
 ENV_FILE: Final = ".env"
-DEFAULT_EVENT_TYPE: Final = "default"
+DEFAULT_EVENT_TYPE: Final = DEFAULT_KEY
 
 
 class Settings(BaseSettings):
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     campaign_id: int | None = Field(default=None, gt=0, lt=10**10)
     action_tracker_id: int | None = Field(default=None, gt=0, lt=10**10)
     event_types: Annotated[dict[str, EventType], NoDecode] = Field(default_factory=dict, validate_default=True)
+    promo_codes: Annotated[PromoRules, NoDecode] = PromoRules()
 
     order_keys: KeyHashes = ()
     export_keys: KeyHashes = ()
@@ -115,9 +117,9 @@ class Settings(BaseSettings):
             "SQLite (sqlite:///file.db) and PostgreSQL (postgresql://user:password@host/name) are supported"
         )
 
-    @field_validator("event_types", mode="before")
+    @field_validator("event_types", "promo_codes", mode="before")
     @classmethod
-    def _read_event_types(cls, value: Any) -> Any:
+    def _read_toml(cls, value: Any) -> Any:
         if not isinstance(value, str | Path):
             return value
         try:
@@ -168,6 +170,22 @@ class Settings(BaseSettings):
                     f"{PREFIX}{name.upper()} is missing: set it to the number that impact.com shows for your program"
                     f"{' (campaign)' if name == 'campaign_id' else chr(39) + 's event type (action tracker)'}, or"
                     f" describe [default] in {PREFIX}EVENT_TYPES"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _rules_name_event_types(self) -> Self:
+        for rule in self.promo_codes.rules:
+            event_type = self.event_type(rule.event_type or DEFAULT_EVENT_TYPE)
+            if event_type is None:
+                raise ValueError(
+                    f"{PREFIX}PROMO_CODES: the rule for {rule} names the event type {rule.event_type!r}, which is not"
+                    f" described in {PREFIX}EVENT_TYPES; there are: {', '.join(self.event_type_keys)}"
+                )
+            if event_type.level not in LEVELS_OF_RULES:
+                raise ValueError(
+                    f"{PREFIX}PROMO_CODES: the rule for {rule} names the event type {rule.event_type!r}, whose orders"
+                    " must say more than a promo code can"
                 )
         return self
 

@@ -18,6 +18,9 @@ from app.impact.currency import DECIMALS
 from app.impact.locking import LockingRule, parse_locking_rule
 from app.impact.reasons import LONGEST_REASON, known_reasons
 
+DEFAULT_KEY: Final = "default"
+"""The event type of orders that name none."""
+
 ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
 ModificationLayout = Literal["blank", "repeat", "indexed"]
 """How the items of an order stand in a file of modifications: a line each, the order named on the first one only or on

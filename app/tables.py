@@ -10,11 +10,23 @@ from app.batches import store as _batches
 from app.clicks import snippet_store as _snippets
 from app.clicks import store as _clicks
 from app.conversions import corrections_store as _corrections
+from app.conversions import moved_store as _moved
 from app.conversions import store as _conversions
 from app.conversions import totals_store as _totals
 from app.delivery import store as _delivery
 
 METADATA: Final = SQLModel.metadata
 
-STORES: Final = (_migrations, _clicks, _snippets, _conversions, _corrections, _totals, _batches, _delivery, _alarms)
+STORES: Final = (
+    _migrations,
+    _clicks,
+    _snippets,
+    _conversions,
+    _corrections,
+    _moved,
+    _totals,
+    _batches,
+    _delivery,
+    _alarms,
+)
 """Importing a store is what puts its tables into METADATA."""

@@ -125,6 +125,7 @@ def test_an_export_needs_no_running_service(database_with_orders: str) -> None:
     assert told.returncode == 0, told.stderr
     export = json.loads(told.stdout)
     assert (export["state"], export["exported"], export["held"], export["expired"]) == ("done", 2, 1, 0)
+    assert [(one["order_id"], one["reason"]) for one in export["left_out"]] == [("C", "no_attribution")]
     [batch] = export["batches"]
     assert batch["state"] == "delivered"
     [file] = Path("out").iterdir()

@@ -28,6 +28,7 @@ from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, D
 from app.event_type import EventType
 from app.ledger.state import OrderState
 from app.main import create_app
+from app.promo_code import PromoRule, PromoRules
 from app.purge import purge_once
 from app.service import Service
 from tests.alarms.receiver import listening
@@ -43,7 +44,7 @@ OFTEN = 12
 EXPECTED = {
     *("INSERT INTO click", "DELETE FROM click", "INSERT INTO spool_segment", "INSERT INTO snippet"),
     *("INSERT INTO daily_clicks", "INSERT INTO daily_total"),
-    *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent"),
+    *("INSERT INTO conversion", "INSERT INTO revision", "INSERT INTO item", "INSERT INTO unsent", "INSERT INTO moved"),
     *("INSERT INTO export", "UPDATE export", "INSERT INTO batch", "INSERT INTO batch_line", "INSERT INTO left_out"),
     *("DELETE FROM unsent", "INSERT INTO undelivered", "UPDATE undelivered", "DELETE FROM undelivered"),
     *("INSERT INTO correction", "INSERT INTO correction_item", "INSERT INTO cancelled", "INSERT INTO action"),
@@ -159,6 +160,26 @@ class Tour:
             self.post(f"/orders/{name}-{number}/reversals", 202, json={"reason": "OTHER"})
             self.post(f"/orders/{name}-{number}/reversals", 409, json={"reason": "OTHER"})
 
+    def put(self, path: str, status: int, one: dict[str, Any]) -> None:
+        """Change an order."""
+        answer = self.client.put(path, headers=bearer(ORDER_KEY), json=one)
+        assert answer.status_code == status, answer.text
+
+    def changes(self, name: str, count: int = OFTEN) -> None:
+        """Replace orders, release held ones, before and after an export, too late; post what a rule moves."""
+        for number in range(count):
+            self.post("/orders", 201, json=body(f"{name}-{number}", click_id=...))
+            self.put(f"/orders/{name}-{number}", 200, body(f"{name}-{number}", customer_id="other", click_id=...))
+        self.export()
+        for number in range(count):
+            for status, click in ((200, "late"), (200, "late"), (200, "later")):
+                self.put(f"/orders/{name}-{number}/attribution", status, {"click_id": click})
+            self.put(f"/orders/H-{90 * number + 1}/attribution", 409, {"click_id": "late"})
+            moved = body(f"{name}-moved-{number}", promo_code="BEN", click_id=...)
+            self.post("/orders", 201, json=moved)
+            self.post("/orders", 200, json=moved)
+            self.get(f"/orders/{name}-moved-{number}")
+
     def readers(self) -> None:
         """Read everything that can be read, from the beginning, from the middle and from the end."""
         for after in (0, ROWS // 2, 10 * ROWS):
@@ -248,7 +269,9 @@ def channel(service: Service) -> Moody:
 @pytest.fixture
 def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     """The callers of a service whose alarms are posted, with short leases and without a worker of its own."""
-    changes = {"lease_seconds": 1, "alarm_disk_bytes": 0, "event_types": CHAINED}
+    rules = PromoRules(rules=(PromoRule(code="BEN", media_id="2", event_type="creators"),))
+    types = CHAINED | {"creators": EventType(campaign_id=1, action_tracker_id=1)}
+    changes: dict[str, Any] = {"lease_seconds": 1, "alarm_disk_bytes": 0, "promo_codes": rules, "event_types": types}
     with listening() as receiver:
         changes["alarm_url"] = SecretStr(receiver.url)
         service.settings = service.settings.model_copy(update=changes)
@@ -275,6 +298,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.checkouts("corrected")
         tour.corrections("corrected")
         tour.readers()
+        tour.changes("changed")
         tour.exports()
         tour.modification_files("first")
         tour.watch()

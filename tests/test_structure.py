@@ -26,8 +26,8 @@ STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "le
 """From left to right; a folder may import those to its left."""
 SHARED = frozenset(
     {
-        *("config", "database", "errors", "event_type", "lane", "logs", "metrics", "migrations", "security"),
-        *("setting_types", "strict_json", "thin", "web", "write_lock"),
+        *("config", "database", "errors", "event_type", "lane", "logs", "metrics", "migrations", "promo_code"),
+        *("security", "setting_types", "strict_json", "thin", "web", "write_lock"),
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""
@@ -37,14 +37,14 @@ SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", 
 STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
-        *("corrections_store", "modifications_store", "parents_store"),
+        *("corrections_store", "modifications_store", "parents_store", "moved_store"),
     }
 )
 VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
-        *("notify", "corrections", "correction_answer", "amend", "commit", "exporter"),
+        *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -158,6 +158,8 @@ MAY = {
     ("POST", "/orders/{order_id}/refunds"): {"order"},
     ("GET", "/orders"): {"order", "read"},
     ("GET", "/orders/{order_id}"): {"order", "read"},
+    ("PUT", "/orders/{order_id}"): {"order"},
+    ("PUT", "/orders/{order_id}/attribution"): {"order"},
     ("POST", "/exports"): {"export"},
     ("GET", "/exports/{export_id}"): {"export", "read"},
     ("GET", "/batches"): {"export", "read"},

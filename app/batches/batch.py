@@ -84,10 +84,13 @@ def is_too_old(order: Order, limit: AgeLimit, now: datetime) -> bool:
 
 
 def needs_media_id(order: Order, limit: AgeLimit, now: datetime) -> bool:
-    """Say whether MediaId must be in the file: the order is credited by it, or too old to be accepted without."""
+    """Say whether MediaId must be in the file: it is needed for the credit, or for the order's age.
+
+    Where there is no click, a promo code credits only a partner whom impact.com knows by it, and a media id its own.
+    """
     if order.media_id is None:
         return False
-    return order.attribution is Attribution.MEDIA or now - order.event_date > timedelta(days=limit.days)
+    return order.click_id is None or now - order.event_date > timedelta(days=limit.days)
 
 
 def render(name: str, orders: Sequence[Order], event_type: EventType, limit: AgeLimit, now: datetime) -> BatchFile:

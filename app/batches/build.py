@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate, compress
 from typing import Final
+from urllib.parse import quote
 
 from sqlmodel import Session
 
@@ -37,9 +38,9 @@ from app.batches.parents import ParentState, why_held
 from app.batches.parents_store import parent_states
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
-from app.config import Settings
+from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions import store as conversions
-from app.conversions.order import PARENT_NOT_DELIVERED, OrderKey
+from app.conversions.order import PARENT_NOT_DELIVERED, Order, OrderKey
 from app.conversions.store import Recorded
 from app.database import Database, only_by_keys, retried
 from app.errors import Failure
@@ -230,7 +231,8 @@ def _omission(
     """Say why a revision does not go, or None if it goes."""
     order, revision = recorded.order, recorded.revision_id
     if hold_reason:
-        return Omission(revision, "held", hold_reason, "It has no click id, promo code or media id.")
+        detail = f"It has no click id, promo code or media id; name one by PUT {_attribution_of(order)}."
+        return Omission(revision, "held", hold_reason, detail)
     if not configured:
         detail = f"The event type {order.event_type} is not set up any more; put it back into CAPTURE_EVENT_TYPES."
         return Omission(revision, "held", "unknown_event_type", detail, again=True)
@@ -243,6 +245,11 @@ def _omission(
     if is_too_old(order, limit, now):
         days = limit.of(order).days
         detail = f"Its event date is more than {days} days ago; impact.com does not process such a line any more."
+        if order.media_id is None and now - order.event_date <= timedelta(days=limit.days_with_media_id):
+            detail += (
+                f" With its partner's media_id it would for {limit.days_with_media_id} days: name that by PUT"
+                f" {_attribution_of(order)}."
+            )
         return Omission(revision, "expired", "too_old", detail)
     return None
 
@@ -256,6 +263,12 @@ def _behind_parent(recorded: Recorded, parents: Mapping[OrderKey, ParentState]) 
     if state is ParentState.DELIVERED:
         return None
     return Omission(recorded.revision_id, "held", state.value, why_held(parent, state), again=True)
+
+
+def _attribution_of(order: Order) -> str:
+    """Return the path by which an order gets its attribution."""
+    path = f"/orders/{quote(order.order_id, safe='')}/attribution"
+    return path if order.event_type == DEFAULT_EVENT_TYPE else f"{path}?event_type={order.event_type}"
 
 
 # Rendering and checking -----------------------------------------------------------------------------------------

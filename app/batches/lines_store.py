@@ -144,9 +144,10 @@ def _orders(dialect: str, event_type: EventType, added: Sequence[str]) -> CTE:
 def _credited() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Return the conditions under which PromoCode and MediaId must be in a file, as `batch.render` has it."""
     by_promo_code = and_(REVISION.c.click_id.is_(None), REVISION.c.promo_code.is_not(None))
-    alone = and_(REVISION.c.click_id.is_(None), REVISION.c.promo_code.is_(None))
+    without_click = REVISION.c.click_id.is_(None)
     return by_promo_code, and_(
-        REVISION.c.media_id.is_not(None), or_(alone, REVISION.c.event_at < bindparam("oldest", type_=UTCDateTime))
+        REVISION.c.media_id.is_not(None),
+        or_(without_click, REVISION.c.event_at < bindparam("oldest", type_=UTCDateTime)),
     )
 
 

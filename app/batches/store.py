@@ -134,6 +134,7 @@ class LeftOut(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('held', 'expired')", name="left_out_state"),
         Index("left_out_by_state", "state", "revision_id"),
+        Index("left_out_by_export", "export_id", "revision_id"),
     )
 
     revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))

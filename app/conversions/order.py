@@ -45,6 +45,9 @@ class Order:
     """An order as it is recorded: valid, its items merged to one line per SKU.
 
     A chained action may have a `parent`, another order that impact.com must have before it.
+
+    Where a rule for promo codes has added to it, `sent_as` is the fingerprint of what was sent, and `goes_under` the
+    event type that it is to be recorded under, if that is another.
     """
 
     event_type: str
@@ -59,6 +62,8 @@ class Order:
     customer_status: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     parent: OrderKey | None = None
+    sent_as: str | None = field(default=None, compare=False)
+    goes_under: str | None = field(default=None, compare=False)
 
     @property
     def key(self) -> OrderKey:
@@ -103,7 +108,10 @@ class Order:
         """Return the SHA-256 of what the order means: equal for bodies that differ only in their writing.
 
         The order of keys and of items, `10` or `10.00`, and the offset in which one instant is written do not matter.
+        Nor do rules, which may change: it is that of the order as it was sent.
         """
+        if self.sent_as is not None:
+            return self.sent_as
         meaning: dict[str, Any] = {
             "event_type": self.event_type,
             "order_id": self.order_id,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from app import strict_json
 from app.conversions.chain import about_customer, about_event_code, about_parent
+from app.conversions.credit import add_rule
 from app.conversions.extra import parse_time, read_extra
 from app.conversions.order import MAX_ORDER_ID, Item, Order, is_order_id, merge
 from app.errors import Fault, InvalidInput, pointer_to
@@ -32,10 +33,13 @@ from app.event_type import EventType
 from app.impact.columns import Level
 from app.impact.currency import AMOUNT_LIMIT, DECIMALS, to_minor_units
 from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE
+from app.promo_code import PromoRules
 
 MAX_QUANTITY: Final = 2**31 - 1
 
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,20})?")
+B = TypeVar("B", bound=BaseModel)
+
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -51,6 +55,7 @@ class Rules:
     sku_max_length: int = 255
     net_amounts: bool = False
     event_types: Mapping[str, EventType] = field(default_factory=dict)
+    promo_codes: PromoRules | None = None
 
 
 def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
@@ -66,11 +71,16 @@ def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
 
 def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
     """Do the same for every body there is, in three times the time."""
+    return _order(read_body(OrderBody, body, rules, now), rules)
+
+
+def read_body(model: type[B], body: bytes, rules: Rules, now: datetime) -> B:
+    """Return a body as `model` has it. Raises InvalidInput with every fault."""
     value, faults = strict_json.parse(body)
     try:
-        parsed = OrderBody.model_validate(value, context=_Context(rules, now))
+        parsed = model.model_validate(value, context=_Context(rules, now))
         if not faults:
-            return _order(parsed, rules)
+            return parsed
     except ValidationError as exc:
         seen = {fault.pointer for fault in faults}
         faults += [fault for fault in faults_in(exc) if fault.pointer not in seen]
@@ -256,11 +266,18 @@ def _text(max_length: int, *more: Any) -> Any:
     return Annotated[str, Field(min_length=1, max_length=max_length, pattern=_NOT_BLANK), *more, WithJsonSchema(schema)]
 
 
-class _Body(BaseModel):
+ClickIdField = Annotated[str, Field(pattern=f"^({CLICK_ID.pattern})$"), WithJsonSchema(_CLICK_ID_SCHEMA)]
+MediaIdField = Annotated[str, BeforeValidator(_media_id), WithJsonSchema(_MEDIA_ID_SCHEMA)]
+PromoCodeField = _text(255)
+
+
+class Body(BaseModel):
+    """A body: JSON's own types, and no field that is not known."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ItemBody(_Body):
+class ItemBody(Body):
     """One line of an order as a checkout sends it."""
 
     sku: _text(255, AfterValidator(_sku))  # type: ignore[valid-type]
@@ -272,7 +289,7 @@ class ItemBody(_Body):
     )
 
 
-class ParentBody(_Body):
+class ParentBody(Body):
     """The order that a chained action follows."""
 
     event_type: _text(32) = "default"  # type: ignore[valid-type]
@@ -281,7 +298,7 @@ class ParentBody(_Body):
     ]
 
 
-class OrderBody(_Body):
+class OrderBody(Body):
     """An order as a checkout sends it. Fields are checked in this order: the currency before the amounts."""
 
     event_type: Annotated[str, AfterValidator(_event_type)] = Field(default="default", validate_default=True)
@@ -296,11 +313,11 @@ class OrderBody(_Body):
     currency: Annotated[str, BeforeValidator(_currency), WithJsonSchema({"enum": [*sorted(DECIMALS), None]})] = Field(
         default=None, validate_default=True
     )
-    click_id: Annotated[str, Field(pattern=f"^({CLICK_ID.pattern})$"), WithJsonSchema(_CLICK_ID_SCHEMA)] | None = Field(
+    click_id: ClickIdField | None = Field(
         default=None, json_schema_extra={"examples": ["QiiWXOVnrQ3SQHl24jQjyxBGUkmzfJ3i1VHrWM0"]}
     )
-    promo_code: _text(255) | None = None  # type: ignore[valid-type]
-    media_id: Annotated[str, BeforeValidator(_media_id), WithJsonSchema(_MEDIA_ID_SCHEMA)] | None = None
+    promo_code: PromoCodeField | None = None  # type: ignore[valid-type]
+    media_id: MediaIdField | None = None
     customer_id: Annotated[
         _text(255, AfterValidator(_customer_id)) | None, AfterValidator(_needed_customer_id)  # type: ignore[valid-type]
     ] = Field(default=None, validate_default=True)
@@ -366,7 +383,7 @@ def _order(body: OrderBody, rules: Rules) -> Order:
     event_type = rules.event_types.get(body.event_type)
     if event_type and not event_type.has_item_lines:
         _check_total(items, body.currency)
-    return Order(
+    order = Order(
         body.event_type,
         body.order_id,
         body.event_date,
@@ -380,6 +397,7 @@ def _order(body: OrderBody, rules: Rules) -> Order:
         body.extra,
         (body.parent.event_type, body.parent.order_id) if body.parent else None,
     )
+    return add_rule(order, rules.promo_codes) if rules.promo_codes else order
 
 
 def _check_total(items: Sequence[Item], currency: str) -> None:

@@ -5,11 +5,11 @@ What guards against a second order is the unique key in the schema; this code on
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from app.conversions import group_store, store
+from app.conversions import group_store, moved_store, store
 from app.conversions.chain import about_recorded_parent, generations
 from app.conversions.order import Order, OrderKey
 from app.database import Database, retried
@@ -45,7 +45,8 @@ def record(database: Database, orders: Sequence[Order], now: datetime) -> list[R
 
     Those with a parent are recorded after those without, and refused if it is not recorded or has another customer.
     A body that means the same as any that was ever accepted for its order is a replay; another is a conflict and
-    changes nothing. Raises Unavailable when the database is away. Whether they are recorded is not always known then,
+    changes nothing. An order whose id has moved to another event type is looked for there, whatever the rules are now.
+    Raises Unavailable when the database is away. Whether they are recorded is not always known then,
     and the same again is answered right in either case.
     """
     if not any(order.parent for order in orders):
@@ -74,6 +75,8 @@ def _about_parents(database: Database, orders: Mapping[int, Order]) -> dict[int,
 def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
     if not orders:
         return []
+    if any(order.goes_under for order in orders):
+        orders = _where_they_go(database, orders, now)
     first: dict[OrderKey, Order] = {}
     for order in orders:
         first.setdefault(order.key, order)
@@ -86,10 +89,33 @@ def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[
     with database.snapshot() as session:
         ids = new | store.find_keys(session, [key for key in first if key not in new])
         known = store.fingerprints(session, list(ids.values()))
+        moved = moved_store.destinations(session, list(ids.values() - known.keys()))
+    elsewhere = [_under(order, moved[ids[order.key]]) for order in orders if ids[order.key] in moved]
+    results = iter(record(database, elsewhere, now))
     return [
-        Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
+        next(results)
+        if ids[order.key] in moved
+        else Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
         for order, before in _with_repeats(orders)
     ]
+
+
+def _where_they_go(database: Database, orders: Sequence[Order], now: datetime) -> list[Order]:
+    """Return the orders under the event types that rules give them, where their own has no such order yet.
+
+    If this is as far as it gets, the same again goes on from here, whatever the rules say by then.
+    """
+    moving = [order for order in orders if order.goes_under]
+    with database.transaction() as session:
+        moved_store.move(session, moving, now)
+        ids = store.find_keys(session, [order.key for order in moving])
+        places = moved_store.destinations(session, list(ids.values()))
+    under = {key: places[conversion_id] for key, conversion_id in ids.items() if conversion_id in places}
+    return [_under(order, under[order.key]) if order.goes_under and order.key in under else order for order in orders]
+
+
+def _under(order: Order, event_type: str) -> Order:
+    return replace(order, event_type=event_type, sent_as=order.fingerprint(), goes_under=None)
 
 
 def _with_repeats(orders: Sequence[Order]) -> Iterator[tuple[Order, int]]:

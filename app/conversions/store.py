@@ -132,12 +132,6 @@ def find_keys(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, int]
     return found
 
 
-def lock(session: Session, event_type: str, order_id: str) -> int | None:
-    """Return the id of an order's conversion, if it exists; whoever else changes the order waits until this ends."""
-    key = CONVERSION.c.event_type == event_type, CONVERSION.c.order_id == order_id
-    return session.connection().execute(select(CONVERSION.c.id).where(*key).with_for_update()).scalar_one_or_none()
-
-
 def newest_of(session: Session, conversion_id: int) -> Recorded:
     """Return an order's newest revision, which is the one that counts."""
     newest = select(func.max(REVISION.c.id)).where(REVISION.c.conversion_id == conversion_id)
@@ -211,6 +205,18 @@ def add_revisions(session: Session, orders: Mapping[int, Order], *, number: int,
         ],
     )
     return revision_ids
+
+
+def lock(session: Session, conversion_id: int) -> None:
+    """Let nobody else change this order until the transaction ends. Where there is one writer, that is so already."""
+    mine = select(CONVERSION.c.id).where(CONVERSION.c.id == conversion_id).with_for_update()
+    session.connection().execute(mine)
+
+
+def lock_wait(session: Session, revision_id: int) -> None:
+    """Let no export take this revision until the transaction ends; one that is about to is waited for."""
+    mine = select(UNSENT.c.revision_id).where(UNSENT.c.revision_id == revision_id).with_for_update()
+    session.connection().execute(mine)
 
 
 def withdraw(session: Session, revision_id: int) -> bool:

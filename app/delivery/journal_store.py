@@ -68,16 +68,17 @@ def find_orders(session: Session, event_type: str, order_ids: Collection[str]) -
 
 
 def unbatched(session: Session, conversion_ids: Collection[int]) -> dict[int, int]:
-    """Return, by conversion, the first revision that is in no batch."""
+    """Return the newest revision of those conversions whose newest is in no batch; one before it never leaves."""
     found: dict[int, int] = {}
-    batched = exists().where(BATCH_LINE.c.revision_id == REVISION.c.id)
     for chunk in _chunks(conversion_ids):
-        first = (
-            select(REVISION.c.conversion_id, func.min(REVISION.c.id))
-            .where(REVISION.c.conversion_id.in_(chunk), ~batched)
+        newest = (
+            select(REVISION.c.conversion_id, func.max(REVISION.c.id).label("id"))
+            .where(REVISION.c.conversion_id.in_(chunk))
             .group_by(REVISION.c.conversion_id)
+            .subquery()
         )
-        found.update((row[0], row[1]) for row in session.connection().execute(first))
+        free = select(newest).where(~exists().where(BATCH_LINE.c.revision_id == newest.c.id))
+        found.update((row[0], row[1]) for row in session.connection().execute(free))
     return found
 
 

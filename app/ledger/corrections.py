@@ -26,6 +26,7 @@ from app.event_type import EventType
 from app.impact.reasons import known_reasons
 from app.ledger import corrections_store as ledger
 from app.ledger.correction_answer import Level, answer
+from app.ledger.store import find_order
 from app.strict_json import unusable
 
 ORDER_LEVELS: Final = frozenset({"order", "chained"})
@@ -79,9 +80,10 @@ def accept(database: Database, settings: Settings, request: Request, now: dateti
     wish = read_correction(request.body, request.kind, reasons, now)
     with database.transaction() as session:
         only_by_keys(session)
-        conversion_id = conversions.lock(session, request.event_type, request.order_id)
+        conversion_id = find_order(session, request.event_type, request.order_id)
         if conversion_id is None:
             raise unknown_order()
+        conversions.lock(session, conversion_id)
         known = request.idempotency_key and store.with_key(session, conversion_id, request.idempotency_key)
         if known:
             return _replay(known.request, known.answer, wish)

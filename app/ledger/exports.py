@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from sqlalchemy import Row
@@ -15,7 +15,12 @@ from app.delivery import store as deliveries
 from app.delivery.attempt import AttemptStatus, BatchState, batch_state, next_pull
 from app.errors import NotFound
 from app.ledger import store
+from app.ledger.state import OrderState
 from app.strict_json import unusable
+
+MOST_NAMED: Final = 100
+"""As many orders that it left out an export names; a flood of them helps nobody."""
+ALL_LEFT_OUT: Final = [f"/orders?state={state}" for state in (OrderState.HELD, OrderState.EXPIRED)]
 
 
 class BatchView(BaseModel):
@@ -58,11 +63,24 @@ class BatchDetail(BatchView):
     attempts: list[AttemptView]
 
 
+class LeftOutView(BaseModel):
+    """An order that an export left out; `detail` says why and what to do."""
+
+    order_id: str
+    event_type: str
+    state: OrderState
+    reason: str
+    detail: str
+
+
 class ExportView(BaseModel):
     """An export: what it sent, and what it left out and why it is counted. The first three counts are orders.
 
     `corrections` have left with it. When it ended, `corrections_waiting` were still to leave: what left of their orders
     before has to be delivered first; `corrections_held` do not leave before a person has seen to them.
+
+    `left_out` names the first 100 that nothing has happened to since; where there are more, `left_out_more` says where
+    all of them are listed.
     """
 
     id: str
@@ -77,6 +95,8 @@ class ExportView(BaseModel):
     corrections: int
     corrections_waiting: int
     corrections_held: int
+    left_out: list[LeftOutView]
+    left_out_more: list[str]
 
 
 class BatchPage(BaseModel):
@@ -87,7 +107,8 @@ class BatchPage(BaseModel):
 
 
 def show_export(session: Session, row: Row[Any]) -> ExportView:
-    """Return an export with its batches."""
+    """Return an export with its batches and the orders that it left out."""
+    left_out = store.left_out(session, row.id, MOST_NAMED + 1) if row.held or row.expired else []
     return ExportView(
         id=str(row.id),
         state=row.state,
@@ -101,6 +122,8 @@ def show_export(session: Session, row: Row[Any]) -> ExportView:
         corrections=row.corrections,
         corrections_waiting=row.corrections_waiting,
         corrections_held=row.corrections_held,
+        left_out=[LeftOutView(**one) for one in left_out[:MOST_NAMED]],
+        left_out_more=ALL_LEFT_OUT if len(left_out) > MOST_NAMED else [],
     )
 
 

@@ -16,7 +16,7 @@ from app.conversions.order import Order
 from app.conversions.order_body import Rules, read_order
 from app.conversions.record import Outcome, Result, record
 from app.database import Database
-from app.errors import Conflict, Failure, InvalidInput, TooLarge, Unavailable
+from app.errors import Conflict, Failure, Fault, InvalidInput, TooLarge, Unavailable
 from app.ledger.orders import show_new, show_one
 
 Record = Callable[[Order, datetime], Awaitable[Result]]
@@ -66,6 +66,14 @@ class Intake:
             return show_one(session, self._settings, conversion_id).model_dump_json().encode()
 
 
+def read_replacement(body: bytes, order_id: str, settings: Settings, now: datetime) -> Order:
+    """Return the order that takes another's place. Raises InvalidInput, also if it has another id."""
+    order = read_order(body, rules(settings), now)
+    if order.order_id != order_id:
+        raise InvalidInput([Fault("ORDER_ID_MISMATCH", "This must be the order id of the path.", "/order_id")])
+    return order
+
+
 def rules(settings: Settings) -> Rules:
     """Return what the settings say of valid orders."""
     types = {key: one for key in settings.event_type_keys if (one := settings.event_type(key))}
@@ -75,6 +83,7 @@ def rules(settings: Settings) -> Rules:
         sku_max_length=settings.sku_max_length,
         net_amounts=settings.amount_basis == "after_discounts",
         event_types=types,
+        promo_codes=settings.promo_codes if settings.promo_codes.rules else None,
     )
 
 
@@ -86,9 +95,10 @@ def location(event_type: str, order_id: str) -> str:
 
 def conflict(order: Order) -> Conflict:
     """Return the refusal of an order that is recorded with other content."""
-    path = f"/orders/{quote(order.order_id, safe='')}/modifications"
+    path = f"/orders/{quote(order.order_id, safe='')}"
     return Conflict(
-        f"This order is recorded with other content, which stays as it is. A change is a modification: POST {path}.",
+        f"This order is recorded with other content, which stays as it is. Before it has left, PUT {path} replaces it;"
+        f" after that a change is a modification: POST {path}/modifications.",
         code="ORDER_EXISTS",
     )
 

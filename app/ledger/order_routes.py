@@ -7,12 +7,14 @@ from urllib.parse import unquote_to_bytes
 from fastapi import APIRouter, Depends, Path, Response
 
 from app.config import DEFAULT_EVENT_TYPE
+from app.conversions.credit_body import CreditBody, read_credit
 from app.conversions.order import is_order_id
 from app.conversions.order_body import OrderBody
 from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
 from app.ledger.orders import OrderDetail, OrderPage, find_order, list_orders
+from app.ledger.revise import attribute, replace_order
 from app.ledger.state import OrderState
 from app.security import Right, authorise, key_of, requires
 from app.thin import Answer, Call, thin
@@ -39,6 +41,9 @@ _ORDER_BODY: Final[dict[str, Any]] = {
 }
 _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": OrderDetail, "description": "The same order again."}
+}
+_CREDIT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": CreditBody.model_json_schema()}}}
 }
 _BULK_BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -101,6 +106,51 @@ def post_orders(
     """Record up to 10,000 orders, one a line (NDJSON). A bad line stops no other."""
     answers = intake.accept_many(database, settings, body, now)
     return Response(answers, media_type="application/x-ndjson")
+
+
+@router.put(
+    "/orders/{order_id}",
+    dependencies=[Depends(requires(Right.ORDER))],
+    openapi_extra=_ORDER_BODY,
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+def put_order(
+    order_id: OrderId,
+    body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))],
+    response: Response,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+    event_type: str | None = None,
+) -> OrderDetail:
+    """Replace an order of which nothing has left. Its history is kept; the same again changes nothing."""
+    order = intake.read_replacement(body, order_id, settings, now)
+    revised = replace_order(database, settings, event_type, order, now)
+    if revised.unchanged:
+        response.headers["Idempotent-Replayed"] = "true"
+    return revised.view
+
+
+@router.put(
+    "/orders/{order_id}/attribution",
+    dependencies=[Depends(requires(Right.ORDER))],
+    openapi_extra=_CREDIT_BODY,
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
+)
+def put_attribution(
+    order_id: OrderId,
+    body: Annotated[bytes, Depends(limited_body(BODY_LIMIT))],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+    event_type: str = DEFAULT_EVENT_TYPE,
+) -> OrderDetail:
+    """Say whom an order of which nothing has left is credited to. A held order goes with the next export then.
+
+    What is not named stays as it is, and null takes it away.
+    """
+    named = read_credit(body, intake.rules(settings), now)
+    return attribute(database, settings, (event_type, order_id), named, now)
 
 
 @router.get(

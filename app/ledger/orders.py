@@ -119,10 +119,15 @@ class OrderPage(BaseModel):
 
 def find_order(session: Session, settings: Settings, event_type: str, order_id: str) -> OrderDetail:
     """Return one order with its corrections. Raises NotFound."""
+    return show_one(session, settings, find_conversion(session, event_type, order_id))
+
+
+def find_conversion(session: Session, event_type: str, order_id: str) -> int:
+    """Return the id under which an order is recorded. Raises NotFound."""
     conversion_id = None if unusable(event_type) else store.find_order(session, event_type, order_id)
     if conversion_id is None:
         raise NotFound("No order with this id is recorded for this event type.", code="ORDER_NOT_FOUND")
-    return show_one(session, settings, conversion_id)
+    return conversion_id
 
 
 def list_orders(session: Session, settings: Settings, state: OrderState | None, after: int) -> OrderPage:

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNDELIVERED
 from app.conversions import store as conversions
 from app.conversions.corrections_store import CANCELLED
+from app.conversions.moved_store import destinations
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
@@ -43,9 +44,23 @@ class Whereabouts:
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:
-    """Return the conversion's id."""
+    """Return the conversion's id, of an order that has moved to another event type the one that it has there."""
     statement = select(CONVERSION.c.id).where(CONVERSION.c.event_type == event_type, CONVERSION.c.order_id == order_id)
-    return session.connection().execute(statement).scalar_one_or_none()
+    found: int | None = session.connection().execute(statement).scalar_one_or_none()
+    moved = destinations(session, [found]) if found is not None else {}
+    return find_order(session, moved[found], order_id) if found is not None and moved else found
+
+
+def fingerprint(session: Session, revision_id: int) -> str:
+    """Return the fingerprint of the body that a revision came with."""
+    statement = select(REVISION.c.fingerprint).where(REVISION.c.id == revision_id)
+    return str(session.connection().execute(statement).scalar_one())
+
+
+def is_cancelled(session: Session, revision_id: int) -> bool:
+    """Say whether the order was reversed before it had left, so that this revision never leaves."""
+    statement = select(CANCELLED.c.revision_id).where(CANCELLED.c.revision_id == revision_id)
+    return session.connection().execute(statement).first() is not None
 
 
 def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> list[int]:
@@ -149,6 +164,21 @@ def _queued(*, doubtful: bool) -> Select[Any]:
     unknown = tries(AttemptStatus.UNKNOWN)
     not_arrived = select(UNDELIVERED.c.batch).where(tries(AttemptStatus.DELIVERED) == 0)
     return not_arrived.where(unknown > 0 if doubtful else unknown == 0)
+
+
+def left_out(session: Session, export_id: int, most: int) -> list[dict[str, Any]]:
+    """Return what an export left out and no later one has looked at, in the order of recording: the first `most`."""
+    connection = session.connection()
+    omitted = select(LEFT_OUT).where(LEFT_OUT.c.export_id == export_id).order_by(LEFT_OUT.c.revision_id).limit(most)
+    rows = connection.execute(omitted).all()
+    orders = (
+        select(REVISION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
+        .join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
+        .where(REVISION.c.id.in_([row.revision_id for row in rows]))
+    )
+    named = {row.id: (row.event_type, row.order_id) for row in connection.execute(orders)} if rows else {}
+    told = ((*named[row.revision_id], row.state, row.reason, row.detail) for row in rows)
+    return [dict(zip(("event_type", "order_id", "state", "reason", "detail"), one, strict=True)) for one in told]
 
 
 def undelivered_untried(session: Session, export_id: int, may_leave: ColumnElement[bool]) -> bool:

@@ -141,7 +141,8 @@ def test_a_mobile_app_event_has_its_code_or_that_of_its_event_type() -> None:
 # Columns at the right ---------------------------------------------------------------------------------------------
 
 BY_CLICK = order("click", items=1, promo_code="P", media_id="7")
-BY_PROMO = order("promo", items=1, click_id=None, promo_code="SPRING", media_id="7")
+BY_PROMO = order("promo", items=1, click_id=None, promo_code="SPRING")
+BY_BOTH = order("both", items=1, click_id=None, promo_code="SPRING", media_id="7")
 BY_MEDIA = order("media", items=1, click_id=None, media_id="7")
 
 
@@ -152,16 +153,20 @@ BY_MEDIA = order("media", items=1, click_id=None, media_id="7")
         ([BY_PROMO], ["PromoCode"]),
         ([BY_MEDIA], ["MediaId"]),
         ([BY_CLICK, BY_PROMO], ["PromoCode"]),
-        ([BY_MEDIA, BY_PROMO, BY_CLICK], ["PromoCode", "MediaId"]),
+        ([BY_BOTH], ["PromoCode", "MediaId"]),
+        ([BY_MEDIA, BY_PROMO, BY_CLICK, BY_BOTH], ["PromoCode", "MediaId"]),
     ],
 )
 def test_credit_columns_are_there_exactly_when_an_order_needs_them(orders: list[Order], added: list[str]) -> None:
-    """PromoCode and MediaId are filled for the orders that are credited by them, and for no other."""
+    """PromoCode and MediaId are filled for the orders that are credited by them, and for no other.
+
+    Without a click both are: impact.com may not know the code, and knows the partner.
+    """
     header, rows = table(made(*orders))
     assert header == [*MINIMUM_COLUMNS, *added]
     for row in rows:
-        assert row.get("PromoCode", "") == ("SPRING" if row["OrderId"] == "promo" else "")
-        assert row.get("MediaId", "") == ("7" if row["OrderId"] == "media" else "")
+        assert row.get("PromoCode", "") == ("SPRING" if row["OrderId"] in {"promo", "both"} else "")
+        assert row.get("MediaId", "") == ("7" if row["OrderId"] in {"media", "both"} else "")
         assert row["ClickId"] == ("click-1" if row["OrderId"] == "click" else "")
 
 

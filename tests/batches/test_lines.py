@@ -102,7 +102,8 @@ def test_times_keep_their_offset_and_lose_their_fraction(database: Database) -> 
 
 
 CLICK = order("click", promo_code="P", media_id="7")
-PROMO = order("promo", click_id=None, promo_code="SPRING, 10%", media_id="7")
+PROMO = order("promo", click_id=None, promo_code="SPRING, 10%")
+BOTH = order("both", click_id=None, promo_code="SPRING, 10%", media_id="7")
 MEDIA = order("media", click_id=None, media_id="7")
 OLD = order("old", media_id="7", age=timedelta(days=150))
 EDGE = order("edge", media_id="7", age=timedelta(days=87))
@@ -111,7 +112,7 @@ EDGE = order("edge", media_id="7", age=timedelta(days=87))
 @pytest.mark.parametrize("columns", [(), ("PromoCode",), ("OrderPromoCode", "Note"), ("MediaPartnerId",)], ids=str)
 @pytest.mark.parametrize(
     "orders",
-    [[CLICK], [CLICK, PROMO], [MEDIA, CLICK], [OLD], [EDGE], [PROMO, MEDIA, CLICK, OLD]],
+    [[CLICK], [CLICK, PROMO], [MEDIA, CLICK], [OLD], [EDGE], [BOTH], [PROMO, MEDIA, CLICK, OLD]],
     ids=lambda orders: "-".join(one.order_id for one in orders),
 )
 def test_credit_columns_are_the_same(database: Database, orders: list[Order], columns: tuple[str, ...]) -> None:

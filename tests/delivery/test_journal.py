@@ -18,6 +18,7 @@ from app.delivery.kept import Damaged, is_ours, read_kept
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.recover import Fate, Recovery, recover
 from app.ledger.export_routes import request_export
+from app.ledger.revise import attribute
 from app.main import create_app
 from app.migrations import migrate
 from app.service import Service
@@ -163,6 +164,24 @@ def test_what_has_left_is_put_on_record_again(restored: Service, shipments: Ship
         assert client.get(f"/batches/{batch['id']}/file", headers=READING).content == kept
         answer = client.post(f"/batches/{batch['id']}/confirmation", headers=EXPORTING)
         assert (answer.status_code, answer.json()["state"]) == (200, "delivered")
+
+
+def test_what_left_after_a_change_is_recovered_as_it_left(
+    service: Service, shipments: Shipments, tmp_path: Path
+) -> None:
+    """The order had two revisions when the backup was taken: the one that waited is in the file, and leaves no more."""
+    export(service, "A")
+    record(service.database, [order("B", click_id=None)], NOW)
+    attribute(service.database, service.settings, ("default", "B"), {"click_id": "late"}, NOW)
+    restore = back_up(service.database, tmp_path)
+    export(service)
+    restore()
+    assert fates(recovered(service)) == [Fate.RECOVERED]
+    export(service)
+    assert shipments.orders == {"A": 1, "B": 1}
+    with TestClient(create_app(service, with_worker=False)) as client:
+        shown = client.get("/orders/B", headers=READING).json()
+    assert (shown["state"], shown["revision"], shown["click_id"]) == ("unknown", 2, "late")
 
 
 def test_a_recovered_batch_can_be_sent_again(restored: Service, shipments: Shipments) -> None:

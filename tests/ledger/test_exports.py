@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,40 @@ def test_an_export_is_told_from_the_trigger_to_its_end(client: TestClient, servi
     assert (batch["rows"], batch["orders"]) == (5, 2)
     file = outbox / batch["filename"]
     assert hashlib.sha256(file.read_bytes()).hexdigest() == batch["sha256"]
+
+
+def test_an_export_names_what_it_left_out(client: TestClient, service: Service) -> None:
+    """Each order with the reason and what to do, in the order of recording; whoever waits gets the same answer."""
+    old = order("old", age=timedelta(days=100))
+    left = [order("a/b", click_id=None), old, order("A"), order("S", event_type="gone")]
+    record(service.database, [*left, order("older", age=timedelta(days=400))], NOW)
+    done = finished(client, service)
+    assert (done["exported"], done["held"], done["expired"], done["left_out_more"]) == (1, 2, 2, [])
+    named = {one["order_id"]: one for one in done["left_out"]}
+    assert list(named) == ["a/b", "old", "S", "older"]
+    assert {name: (one["event_type"], one["state"], one["reason"]) for name, one in named.items()} == {
+        "a/b": ("default", "held", "no_attribution"),
+        "old": ("default", "expired", "too_old"),
+        "S": ("gone", "held", "unknown_event_type"),
+        "older": ("default", "expired", "too_old"),
+    }
+    assert "PUT /orders/a%2Fb/attribution" in named["a/b"]["detail"]
+    assert "PUT /orders/old/attribution" in named["old"]["detail"]
+    assert "attribution" not in named["older"]["detail"]
+    again = finished(client, service)
+    assert [one["order_id"] for one in again["left_out"]] == ["S"]
+
+
+def test_an_export_names_a_hundred_and_says_where_the_others_are(client: TestClient, service: Service) -> None:
+    """A backend that forgot the click on a thousand orders does not get them all in each answer."""
+    record(service.database, [order(f"N-{number}", click_id=None) for number in range(101)], NOW)
+    done = finished(client, service)
+    assert [one["order_id"] for one in done["left_out"]] == [f"N-{number}" for number in range(100)]
+    assert done["left_out_more"] == ["/orders?state=held", "/orders?state=expired"]
+    everything = done["left_out_more"][0]
+    listed = client.get(everything, headers=READING).json()
+    rest = client.get(f"{everything}&after={listed['next']}", headers=READING).json()
+    assert [one["order_id"] for one in (*listed["items"], *rest["items"])] == [f"N-{number}" for number in range(101)]
 
 
 def test_a_second_trigger_finds_the_first_export(client: TestClient, service: Service) -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from app import worker
 from app.config import Settings
-from app.conversions.correction import Kind
+from app.conversions.wish import Kind
 from app.database import Database
 from app.delivery import store as deliveries
 from app.delivery.channels.folder import FolderChannel, FolderSettings
