@@ -61,6 +61,11 @@ def read_order(body: bytes, rules: Rules, now: datetime) -> Order:
 def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
     """Do the same for every body there is, in three times the time."""
     value, faults = strict_json.parse(body)
+    return read_value(value, faults, rules, now)
+
+
+def read_value(value: Any, faults: Sequence[Fault], rules: Rules, now: datetime) -> Order:
+    """Do the same for a body that is no JSON any more, and in which these faults are known."""
     try:
         parsed = OrderBody.model_validate(value, context=_Context(rules, now))
         if not faults:
@@ -68,7 +73,7 @@ def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
     except ValidationError as exc:
         seen = {fault.pointer for fault in faults}
         found = [fault for error in exc.errors(include_url=False) for fault in _faults(error)]
-        faults += [fault for fault in found if fault.pointer not in seen]
+        faults = [*faults, *(fault for fault in found if fault.pointer not in seen)]
     raise InvalidInput(faults)
 
 

@@ -51,13 +51,26 @@ def record(database: Database, orders: Sequence[Order], now: datetime) -> list[R
     if len(created) == len(orders):
         return [Result(order, Outcome.NEW, created[place], now) for place, order in enumerate(orders)]
     new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
-    with database.snapshot() as session:
-        ids = new | store.find_keys(session, [key for key in first if key not in new])
-        known = store.fingerprints(session, list(ids.values()))
+    ids, known = _recorded(database, [key for key in first if key not in new], new)
     return [
         Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
         for order, before in _with_repeats(orders)
     ]
+
+
+def foretell(database: Database, orders: Sequence[Order]) -> list[Outcome]:
+    """Say what `record` would make of orders, each by itself, and change nothing. Raises Unavailable."""
+    ids, known = _recorded(database, list({order.key for order in orders}), {})
+    return [_outcome(order, ids, known, is_new=order.key not in ids) for order in orders]
+
+
+def _recorded(
+    database: Database, keys: Sequence[tuple[str, str]], new: dict[tuple[str, str], int]
+) -> tuple[dict[tuple[str, str], int], dict[int, set[str]]]:
+    """Return the conversions of `new` and of those keys that are recorded, and every fingerprint of theirs."""
+    with database.snapshot() as session:
+        ids = new | store.find_keys(session, keys)
+        return ids, store.fingerprints(session, list(ids.values()))
 
 
 def _with_repeats(orders: Sequence[Order]) -> Iterator[tuple[Order, int]]:
