@@ -146,12 +146,12 @@ class CsvOrders:
             return _refused(block, first, end, unreadable, table)
         if self._apart and table.is_item_level and _text(table.key_of(rows[0])) in self._apart:
             return _refused(block, first, end, [_APART], table)
-        body, faults = table.body(rows)
         text = "".join(map("".join, rows))
+        if not text.isprintable() and _UNDECODED.search(text):
+            return _refused(block, first, end, [_NOT_DECODED], table)
+        body, faults = table.body(rows)
         if not text.isprintable():
             faults += strict_json.text_faults(body)
-            if _UNDECODED.search(text):
-                faults = [_NOT_DECODED]
         try:
             order = read_value(body, faults, self._reading.rules, self._reading.now)
         except InvalidInput as invalid:

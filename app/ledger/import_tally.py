@@ -52,8 +52,8 @@ class Tally:
     def as_json(self) -> dict[str, Any]:
         """Return everything; amounts are minor units."""
         return {
-            "lines": {fate: self.lines[fate] for fate in Fate},
-            "orders": {fate: self.orders[fate] for fate in Fate},
+            "lines": dict(self.lines),
+            "orders": dict(self.orders),
             "sums": self.sums,
             "codes": dict(self.codes),
             "held": self.held,
@@ -76,7 +76,11 @@ def told(tally: Tally, *, dry_run: bool) -> dict[str, Any]:
         }
         for currency, fates in sorted(tally.sums.items())
     }
-    return {"dry_run": dry_run, **tally.as_json(), "sums": sums, "lines_read": tally.lines.total()}
+    counts = {
+        "lines": {fate: tally.lines[fate] for fate in Fate},
+        "orders": {fate: tally.orders[fate] for fate in Fate},
+    }
+    return {"dry_run": dry_run, "lines_read": tally.lines.total(), **tally.as_json(), **counts, "sums": sums}
 
 
 def sentences(tally: Tally, *, dry_run: bool) -> Sequence[str]:
