@@ -133,7 +133,7 @@ def test_optional_columns_and_other_names() -> None:
         f"A-1,{DATE},USD,77,New,hello,M-1,2.50,Mugs,S-1,3\n"
     )
     items = (Item("S-1", "Mugs", 3, 750, {"ItemMpn": "M-1"}),)
-    rest = {
+    rest: dict[str, object] = {
         "click_id": None,
         "customer_id": None,
         "media_id": "77",

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -308,29 +310,48 @@ def test_a_file_that_grows_is_not_read_half(
 # Interrupted ------------------------------------------------------------------------------------------------------
 
 
+class Troubled(Database):
+    """A database that raises something when rows are to be recorded for the first, second, … time."""
+
+    def __init__(self, url: str, *troubles: BaseException | None) -> None:
+        super().__init__(url)
+        self._troubles = list(troubles)
+
+    @contextmanager
+    def group(self) -> Iterator[Any]:
+        """Raise what is due, or record."""
+        if self._troubles and (trouble := self._troubles.pop(0)):
+            raise trouble
+        with super().group() as cursor:
+            yield cursor
+
+
 def test_a_database_that_is_away_for_a_while_is_waited_for(
-    take: Callable[..., Tally], monkeypatch: pytest.MonkeyPatch
+    database_url: str, make_settings: SettingsFactory, tmp_path: Path
 ) -> None:
     """An import of an hour does not fail for a second's sake; when it fails, the same command goes on."""
-    real, tries = imports.record, 0
-
-    def flaky(*args: Any) -> Any:
-        nonlocal tries
-        tries += 1
-        if tries < imports.TRIES:
-            raise Unavailable("The database cannot be used now.")
-        return real(*args)
-
-    monkeypatch.setattr(imports, "record", flaky)
-    assert take(file(line("A"))).lines == {RECORDED: 1}
-    tries = -imports.TRIES
-    with pytest.raises(Unavailable, match="goes on where it was"):
-        take(file(line("B")))
-    assert take(file(line("B"))).lines == {RECORDED: 1}
+    path, request = tmp_path / "orders.csv", Request(tmp_path / "orders.csv", tmp_path / "rejects.csv")
+    path.write_text(file(line("A")))
+    away, waited = Unavailable("The database cannot be used now."), Counter[float]()
+    for tries, ends_well in ((imports.TRIES, False), (imports.TRIES - 1, True)):
+        database = Troubled(database_url, *[away] * tries)
+        waited.clear()
+        work = Import(database, make_settings(), request, lambda: NOW, lambda seconds: waited.update([seconds]))
+        if ends_well:
+            assert work.run().lines == {RECORDED: 1}
+        else:
+            with pytest.raises(Unavailable, match="goes on where it was"):
+                work.run()
+        assert waited == {imports.PAUSE: imports.TRIES - 1}
+        database.close()
 
 
 def test_a_run_goes_on_from_its_note(
-    database: Database, make_settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    database: Database,
+    make_settings: SettingsFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was done is not done again, the counts go on, and the rejects file is complete and has nothing twice."""
     monkeypatch.setattr("app.conversions.csv_records.PIECE", 1 << 12)
@@ -338,19 +359,10 @@ def test_a_run_goes_on_from_its_note(
     lines = [line(f"A-{number}", amount="x" if number % 7 == 0 else "1.00") for number in range(500)]
     path, request = tmp_path / "orders.csv", Request(tmp_path / "orders.csv", tmp_path / "rejects.csv")
     path.write_text(file(*lines), newline="")
-    real, calls = imports.record, 0
-
-    def stops(*args: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 8:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(imports, "record", stops)
-        with pytest.raises(KeyboardInterrupt):
-            Import(database, make_settings(), request, lambda: NOW, no_sleep).run()
+    troubled = Troubled(database_url, *[None] * 7, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        Import(troubled, make_settings(), request, lambda: NOW, no_sleep).run()
+    troubled.close()
     assert not (tmp_path / "rejects.csv").exists()
     going_on = Import(database, make_settings(), request, lambda: NOW, no_sleep)
     tally = going_on.run()
@@ -367,7 +379,7 @@ def test_two_imports_do_not_write_to_one_rejects_file(
     """The second one is told to wait."""
     path = tmp_path / "orders.csv"
     path.write_text(file(line("A")))
-    request, told = Request(path, tmp_path / "rejects.csv"), []
+    request, told = Request(path, tmp_path / "rejects.csv"), list[bool]()
 
     def clock() -> datetime:
         if not told and recording:
