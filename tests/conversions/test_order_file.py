@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -70,7 +71,7 @@ def file(*lines: str, end: str = "\r\n") -> str:
     return end.join((OWN, *lines, ""))
 
 
-def order(order_id: str = "A-1", *items: tuple[str, int], **changes: object) -> Order:
+def order(order_id: str = "A-1", /, *items: tuple[str, int], **changes: object) -> Order:
     """Return the order that such lines say."""
     facts: dict[str, object] = {"event_date": datetime.fromisoformat(DATE), "currency": "USD", "event_type": "default"}
     facts |= {"click_id": "c1", "customer_id": "u1"}
@@ -410,6 +411,13 @@ def test_a_column_that_the_file_does_not_have_is_named() -> None:
     """With those that it has."""
     with pytest.raises(InvalidFile, match=r"no column 'Name'.*OrderId"):
         read(file(line()), read_mapping('[columns]\norder_id = "Name"'))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_the_documentation_are_mappings(number: int) -> None:
+    """Who copies one has a mapping that is read."""
+    text = (Path(__file__).parent.parent.parent / "docs" / "import.md").read_text("utf-8")
+    assert read_mapping(text.split("```toml\n")[1 + number].partition("```")[0]).columns["order_id"]
 
 
 # NDJSON -----------------------------------------------------------------------------------------------------------
