@@ -49,7 +49,7 @@ VERBS = frozenset(
     {
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
-        *("notify", "imports"),
+        *("notify", "imports", "intake_table"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

@@ -13,24 +13,22 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 from app.batches.batch import is_too_old
 from app.batches.build import age_limit
 from app.config import DEFAULT_EVENT_TYPE, Settings
-from app.conversions.csv_records import Form, Lines, Records
 from app.conversions.mapping import Mapping
 from app.conversions.order import Order
-from app.conversions.order_file import Chunk, CsvOrders, Entry, NdjsonOrders, Reading, find_apart
+from app.conversions.order_file import Chunk, Entry, Reading
 from app.conversions.record import Outcome, foretell, record
-from app.conversions.table import Table
 from app.database import Database, refuses_values
 from app.errors import Failure, InvalidFile, NotFound, Unavailable
+from app.ledger.import_source import Format, Source, look_at_csv, look_at_ndjson, recognised
 from app.ledger.import_tally import Fate, Tally
-from app.ledger.intake import conflict, rules
-from app.ledger.rejects import CsvWriter, NdjsonWriter, NoRejects, Rejects, Writer
+from app.ledger.intake import conflict, event_types, rules
+from app.ledger.rejects import NoRejects, Rejects, Writer
 
-Format = Literal["csv", "ndjson"]
 Watch = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
 Sleep = Callable[[float], object]
 
@@ -54,17 +52,6 @@ class Request:
     mapping: Mapping | None = None
     event_type: str = DEFAULT_EVENT_TYPE
     dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A file that was read as a whole: what it is, and how its orders and its rejected lines are written."""
-
-    orders: Callable[[BinaryIO, int, int], Iterator[Chunk]]
-    writer: Writer
-    identity: dict[str, Any]
-    offset: int
-    line: int
 
 
 class _Hashed:
@@ -93,10 +80,9 @@ class Import:
     ) -> None:
         self._database, self._request, self._clock, self._sleep = database, request, clock, sleep
         self._limit = age_limit(settings)
-        self._rules = rules(settings)
-        types = {key: settings.event_type(key) for key in settings.event_type_keys}
-        self._event_types = {key: (one.campaign_id, one.action_tracker_id) for key, one in types.items() if one}
         self._now = clock()
+        self._reading = Reading(rules(settings), self._now, request.event_type)
+        self._event_types = event_types(settings)
         self.resumed_at = 0
         """The line from which on this run went on, 0 if it began anew."""
 
@@ -110,69 +96,33 @@ class Import:
             stamp = _stamp(content)
             source = self._look(reading, size=stamp[0])
             kept = self._request.rejects
-            with Rejects(kept, source.identity) if kept else NoRejects() as rejects:
+            with Rejects(kept, self._identity) if kept else NoRejects() as rejects:
                 tally = self._take_all(reading, source, rejects, lambda: _stamp(content) == stamp)
                 rejects.finish(any_lines=tally.lines[Fate.REJECTED] > 0)
         return tally
 
-    # The first reading ------------------------------------------------------------------------------------------
-
-    def _look(self, content: BinaryIO, *, size: int) -> _Source:
+    def _look(self, content: BinaryIO, *, size: int) -> Source:
         """Read the file as a whole, and say what it is. Raises InvalidFile."""
+        asked, hashed = self._request, _Hashed(content)
         if not size:
-            raise InvalidFile(f"{self._request.path} is empty; there is nothing to import.")
-        form = self._request.format or _recognised(content)
-        hashed: Any = _Hashed(content)
-        reading = Reading(self._rules, self._now, self._request.event_type)
+            raise InvalidFile(f"{asked.path} is empty; there is nothing to import.")
+        form = asked.format or recognised(content)
+        whole: Any = hashed
         if form == "csv":
-            source = self._look_at_csv(hashed, reading, size)
+            source = look_at_csv(whole, size, asked.mapping, self._event_types, self._reading)
         else:
-            lines = Lines(hashed, size=size)
-            while lines.read():
-                pass
-            source = _Source(
-                lambda file, offset, line: iter(
-                    NdjsonOrders(Lines(file, size=size, offset=offset, line=line), reading)
-                ),
-                NdjsonWriter(),
-                {},
-                offset=0,
-                line=1,
-            )
-        mapping = self._request.mapping
-        source.identity.update(
-            size=size,
-            sha256=hashed.sha256.hexdigest(),
-            format=form,
-            mapping=mapping.model_dump(mode="json") if mapping else None,
-            event_type=self._request.event_type,
-            dry_run=self._request.dry_run,
-        )
+            source = look_at_ndjson(whole, size, self._reading)
+        self._identity = {
+            "sha256": hashed.sha256.hexdigest(),
+            "format": form,
+            "mapping": asked.mapping.model_dump(mode="json") if asked.mapping else None,
+            "event_type": asked.event_type,
+            "dry_run": asked.dry_run,
+        }
         return source
 
-    def _look_at_csv(self, hashed: BinaryIO, reading: Reading, size: int) -> _Source:
-        mapping = self._request.mapping
-        form = mapping.form if mapping else Form()
-        records = Records(hashed, form, size=size)
-        table = Table(_header(records), mapping, self._event_types, self._request.event_type)
-        offset, line = records.offset, records.line
-        apart = find_apart(records, table) if table.is_item_level else set()
-        while records.read():
-            pass
-        return _Source(
-            lambda file, offset, line: iter(
-                CsvOrders(Records(file, form, size=size, offset=offset, line=line), table, reading, apart)
-            ),
-            CsvWriter(table, form),
-            {},
-            offset,
-            line,
-        )
-
-    # The second reading -----------------------------------------------------------------------------------------
-
     def _take_all(
-        self, content: BinaryIO, source: _Source, rejects: Rejects | NoRejects, is_unchanged: Callable[[], bool]
+        self, content: BinaryIO, source: Source, rejects: Rejects | NoRejects, is_unchanged: Callable[[], bool]
     ) -> Tally:
         noted = rejects.note
         tally = Tally.of(noted["tally"]) if noted else Tally()
@@ -275,20 +225,3 @@ def _stamp(content: BinaryIO) -> tuple[int, int]:
     """Return what changes when somebody writes to the file."""
     status = os.fstat(content.fileno())
     return status.st_size, status.st_mtime_ns
-
-
-def _recognised(content: BinaryIO) -> Format:
-    """Say by a file's first character whether it is JSON."""
-    content.seek(0)
-    return "ndjson" if content.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") else "csv"
-
-
-def _header(records: Records) -> list[str]:
-    """Return the first record. Raises InvalidFile if it cannot be one."""
-    block = records.read()
-    if block is None or block.broken.get(0):
-        about = block.broken[0].detail if block else "There is no header line."
-        raise InvalidFile(f"The first line must name the columns. {about}")
-    if len(block.rows) > 1:
-        records.put_back(block, 1)
-    return block.rows[0]

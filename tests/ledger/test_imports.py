@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -30,12 +31,13 @@ from app.ledger.import_tally import Fate, Tally, sentences
 from app.ledger.imports import Import, Request
 from tests.conftest import SettingsFactory
 from tests.soak import SOAK, chance
-from tests.support import NOW, body
+from tests.support import NOW, ORDER_KEY, bearer, body
 from tests.test_cli import COMMAND, run, surroundings
 
 OWN = "CampaignId,ActionTrackerId,EventDate,OrderId,ClickId,CustomerId,CurrencyCode,Amount,Category,Sku,Quantity"
 RECORDED, PRESENT, REJECTED = Fate
 LIMIT = AgeLimit(87, 397)
+BEGAN = datetime.now(UTC).replace(microsecond=0)
 KILLS = 60 if SOAK else 6
 
 
@@ -200,6 +202,30 @@ def test_two_lines_of_ndjson_may_be_one_order(take: Callable[..., Tally], databa
     content = "".join(json.dumps(each) + "\n" for each in (one, one, other))
     assert take(content).lines == {RECORDED: 1, PRESENT: 1, REJECTED: 1}
     assert [each.currency for each in recorded(database)] == ["USD"]
+
+
+def test_csv_over_http(client: TestClient, database: Database) -> None:
+    """POST /orders/bulk takes the same layouts as text/csv, and answers one line an order, in their order."""
+
+    def post(content: str) -> Any:
+        headers = bearer(ORDER_KEY) | {"Content-Type": "text/csv; charset=utf-8"}
+        return client.post("/orders/bulk", content=content.encode(), headers=headers)
+
+    content = file(line("A"), line("A", "S-2"), line("B", amount="x"), line("C"))
+    for status in (201, 200):
+        answer = post(content)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+        told = [json.loads(each) for each in answer.content.splitlines()]
+        assert [(each["line"], each["order_id"], each["status"]) for each in told] == [
+            (2, "A", status),
+            (4, None, 422),
+            (5, "C", status),
+        ]
+        assert told[1]["problem"]["code"] == "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER"
+    assert [one.order_id for one in recorded(database)] == ["A", "C"]
+    refused = post("Colour\nred\n")
+    assert (refused.status_code, refused.json()["code"]) == (422, "FILE_INVALID")
+    assert post(file(*(line(f"N-{number}") for number in range(10_001)))).status_code == 413
 
 
 # What leaves comes back -------------------------------------------------------------------------------------------
@@ -438,7 +464,8 @@ def test_killed_at_any_moment_and_run_again(
 
 
 def _ago(number: int) -> str:
-    return (datetime.now(UTC).replace(microsecond=0) - timedelta(days=2, seconds=number // 2)).isoformat()
+    """Return when an order of two lines happened; both lines say the same."""
+    return (BEGAN - timedelta(days=2, seconds=number // 2)).isoformat()
 
 
 def _wait_for(rejects: Path, process: subprocess.Popen[bytes]) -> None:
