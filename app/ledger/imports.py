@@ -35,7 +35,7 @@ Sleep = Callable[[float], object]
 TRIES: Final = 30
 """Tries at recording some orders, a second apart, while the database is away or busy."""
 PAUSE: Final = 1.0
-NOTE_BYTES: Final = 4 << 20
+NOTE_BYTES: Final = 1 << 19
 """How far a crash throws an import back, at most; what is read again is there already."""
 
 _OUTCOMES: Final = {Outcome.NEW: Fate.RECORDED, Outcome.REPLAYED: Fate.PRESENT}

@@ -436,12 +436,12 @@ def test_killed_at_any_moment_and_run_again(
     environment = surroundings({"CAPTURE_DATABASE_URL": url})
     command = [*COMMAND, "import", str(path), "--rejects", str(rejects), "--json"]
     killed = 0
-    for _ in range(KILLS):
+    for number in range(KILLS):
         if rejects.exists():
             break
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             _wait_for(rejects, process)
-            time.sleep(luck.random() * 0.25)
+            time.sleep(luck.random() * (0.8 if number else 0.1))
             process.send_signal(signal.SIGKILL)
             killed += process.wait() == -signal.SIGKILL
     if not rejects.exists():
