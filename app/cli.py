@@ -32,6 +32,7 @@ from app.delivery.resume import redeliver as redeliver_one
 from app.delivery.resume import redeliver_all
 from app.doctor import commands
 from app.errors import Failure, LeaseLost
+from app.import_command import import_orders
 from app.ledger import export_routes
 from app.ledger.exports import ExportView, find_batch, find_export, is_settled
 from app.main import DRAIN_SECONDS, create_app, openapi
@@ -53,6 +54,7 @@ keys = typer.Typer(help="Keys for the private endpoints.", no_args_is_help=True)
 cli.add_typer(keys, name="keys")
 cli.command()(commands.doctor)
 cli.command()(commands.recover)
+cli.command("import")(import_orders)
 
 
 @cli.command()

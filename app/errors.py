@@ -70,6 +70,13 @@ class InvalidInput(Failure):
         return problem(self.status, self.code, str(self)) | {"errors": errors}
 
 
+class InvalidFile(Failure):
+    """A file cannot be read as what it should be, as a whole."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "FILE_INVALID"
+
+
 class Denied(Failure):
     """No key, or one that nobody knows."""
 

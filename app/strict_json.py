@@ -62,7 +62,7 @@ def parse(body: bytes) -> tuple[Any, list[Fault]]:
             parse_constant=lambda _: _NotFinite(),
             object_pairs_hook=_object,
         )
-        return value, list(_faults(value, ""))
+        return value, text_faults(value)
     except UnicodeDecodeError as exc:
         raise InvalidInput([Fault(MALFORMED, f"The body is not UTF-8 (byte {exc.start}).")]) from None
     except RecursionError:
@@ -70,6 +70,11 @@ def parse(body: bytes) -> tuple[Any, list[Fault]]:
     except (ValueError, ArithmeticError) as exc:
         where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
         raise InvalidInput([Fault(MALFORMED, f"The body is not JSON{where}.")]) from None
+
+
+def text_faults(value: Any) -> list[Fault]:
+    """Return what is wrong with the texts of a value, wherever it comes from."""
+    return list(_faults(value, ""))
 
 
 def unusable(text: str) -> str | None:
@@ -103,8 +108,8 @@ def _faults(value: Any, pointer: str) -> Iterator[Fault]:
                 yield Fault("INVALID_TEXT", f"The text {reason}.", pointer)
         case _NotFinite():
             yield Fault("INVALID_NUMBER", "NaN, Infinity and exponents beyond 100 are no numbers here.", pointer)
-        case _Object():
-            for key in value.repeated:
+        case dict():
+            for key in value.repeated if isinstance(value, _Object) else ():
                 yield Fault("DUPLICATE_KEY", "This key comes more than once; send it once.", pointer + pointer_to(key))
             for key, inner in value.items():
                 yield from _faults(inner, pointer + pointer_to(key))

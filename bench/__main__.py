@@ -16,7 +16,7 @@ from typing import Final
 
 import psycopg
 
-from bench import capture, chart, checking, export, history, orders, outage, replicas, report, start
+from bench import capture, chart, checking, export, history, importing, orders, outage, replicas, report, start
 from bench.goal import Broken, NotRun, Result, Row
 from bench.place import Place
 from bench.programs import install_missing
@@ -45,6 +45,7 @@ JOBS: Final = (
     Job("history-postgresql", history.ROWS["postgresql"], history.postgresql),
     Job("history-sqlite", history.ROWS["sqlite"], history.sqlite),
     Job("check", checking.ROWS, checking.measure),
+    Job("import", importing.ROWS, importing.measure),
     Job("start", start.ROWS, start.measure),
     Job("replicas", replicas.ROWS, replicas.measure),
     Job("outage", outage.ROWS, outage.measure, is_extra=True),

@@ -29,6 +29,7 @@ COMMANDS = [
     "keys new",
     "export",
     "check",
+    "import",
     "purge",
     "doctor",
     "recover",

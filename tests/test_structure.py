@@ -31,7 +31,12 @@ SHARED = frozenset(
     }
 )
 """Modules that every room may use; of the rooms they may use `impact` alone."""
-SEE_ALL = frozenset({"main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"})
+SEE_ALL = frozenset(
+    {
+        *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
+        "import_command",
+    }
+)
 """Modules that put the rooms together; no room may import them."""
 
 STORES = frozenset(
@@ -45,6 +50,7 @@ VERBS = frozenset(
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
+        *("imports", "intake_table"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

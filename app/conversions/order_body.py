@@ -77,13 +77,22 @@ def read_carefully(body: bytes, rules: Rules, now: datetime) -> Order:
 def read_body(model: type[B], body: bytes, rules: Rules, now: datetime) -> B:
     """Return a body as `model` has it. Raises InvalidInput with every fault."""
     value, faults = strict_json.parse(body)
+    return _valid(model, value, faults, rules, now)
+
+
+def read_value(value: Any, faults: Sequence[Fault], rules: Rules, now: datetime) -> Order:
+    """Return the order of a body that is no JSON any more, and in which these faults are known. Raises InvalidInput."""
+    return _order(_valid(OrderBody, value, faults, rules, now), rules)
+
+
+def _valid(model: type[B], value: Any, faults: Sequence[Fault], rules: Rules, now: datetime) -> B:
     try:
         parsed = model.model_validate(value, context=_Context(rules, now))
         if not faults:
             return parsed
     except ValidationError as exc:
         seen = {fault.pointer for fault in faults}
-        faults += [fault for fault in faults_in(exc) if fault.pointer not in seen]
+        faults = [*faults, *(fault for fault in faults_in(exc) if fault.pointer not in seen)]
     raise InvalidInput(faults)
 
 

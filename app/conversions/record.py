@@ -86,10 +86,7 @@ def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[
     if len(created) == len(orders):
         return [Result(order, Outcome.NEW, created[place], now) for place, order in enumerate(orders)]
     new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
-    with database.snapshot() as session:
-        ids = new | store.find_keys(session, [key for key in first if key not in new])
-        known = store.fingerprints(session, list(ids.values()))
-        moved = moved_store.destinations(session, list(ids.values() - known.keys()))
+    ids, known, moved = _recorded(database, [key for key in first if key not in new], new)
     elsewhere = [_under(order, moved[ids[order.key]]) for order in orders if ids[order.key] in moved]
     results = iter(record(database, elsewhere, now))
     return [
@@ -116,6 +113,28 @@ def _where_they_go(database: Database, orders: Sequence[Order], now: datetime) -
 
 def _under(order: Order, event_type: str) -> Order:
     return replace(order, event_type=event_type, sent_as=order.fingerprint(), goes_under=None)
+
+
+def foretell(database: Database, orders: Sequence[Order]) -> list[Outcome]:
+    """Say what `record` would make of orders, each by itself, and change nothing. Raises Unavailable.
+
+    A parent that is not recorded may come in the same file, so that parents are not looked for.
+    """
+    ids, known, moved = _recorded(database, list({order.key for order in orders}), {})
+    if moved:
+        there = [_under(order, moved[ids[order.key]]) if ids.get(order.key) in moved else order for order in orders]
+        return foretell(database, there)
+    return [_outcome(order, ids, known, is_new=order.key not in ids) for order in orders]
+
+
+def _recorded(
+    database: Database, keys: Sequence[OrderKey], new: dict[OrderKey, int]
+) -> tuple[dict[OrderKey, int], dict[int, set[str]], dict[int, str]]:
+    """Return the conversions of `new` and of those keys that are recorded, their fingerprints, and where some moved."""
+    with database.snapshot() as session:
+        ids = new | store.find_keys(session, keys)
+        known = store.fingerprints(session, list(ids.values()))
+        return ids, known, moved_store.destinations(session, list(ids.values() - known.keys()))
 
 
 def _with_repeats(orders: Sequence[Order]) -> Iterator[tuple[Order, int]]:

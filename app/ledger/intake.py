@@ -87,6 +87,12 @@ def rules(settings: Settings) -> Rules:
     )
 
 
+def event_types(settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return each event type's campaign and action tracker, by which files name it."""
+    types = {key: settings.event_type(key) for key in settings.event_type_keys}
+    return {key: (one.campaign_id, one.action_tracker_id) for key, one in types.items() if one}
+
+
 def location(event_type: str, order_id: str) -> str:
     """Return the path of an order."""
     path = f"/orders/{quote(order_id, safe='')}"
@@ -114,6 +120,11 @@ def accept_many(database: Database, settings: Settings, body: bytes, now: dateti
         raise TooLarge(f"There are {len(lines)} lines, and at most {MOST_LINES} go at a time; send them in parts.")
     known = rules(settings)
     answers = [answer for group in _groups(lines) for answer in _accept_group(database, known, group, now)]
+    return told(answers)
+
+
+def told(answers: Sequence[dict[str, Any]]) -> bytes:
+    """Return answers as NDJSON. Raises Unavailable if the database was away for all of them."""
     if answers and all(answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE for answer in answers):
         raise Unavailable("The database cannot be used now; repeat the call in a few seconds.")
     return b"".join(json.dumps(answer, ensure_ascii=False).encode() + b"\n" for answer in answers)
@@ -128,9 +139,9 @@ def _accept_group(database: Database, known: Rules, lines: Sequence[bytes], now:
     try:
         results = iter(record(database, [one for one in read if isinstance(one, Order)], now))
     except Unavailable as away:
-        return [_refused(one.order_id if isinstance(one, Order) else None, away) for one in read]
+        return [refused(one.order_id if isinstance(one, Order) else None, away) for one in read]
     return [
-        _answer(next(results)) if isinstance(one, Order) else _refused(_order_id(line), one)
+        answer_to(next(results)) if isinstance(one, Order) else refused(_order_id(line), one)
         for one, line in zip(read, lines, strict=True)
     ]
 
@@ -142,16 +153,18 @@ def _read(line: bytes, known: Rules, now: datetime) -> Order | InvalidInput:
         return invalid
 
 
-def _answer(result: Result) -> dict[str, Any]:
+def answer_to(result: Result) -> dict[str, Any]:
+    """Return the line that answers an order of many."""
     if result.outcome is Outcome.CONFLICT:
-        return _refused(result.order.order_id, conflict(result.order))
+        return refused(result.order.order_id, conflict(result.order))
     if result.outcome is Outcome.REFUSED:
-        return _refused(result.order.order_id, InvalidInput(result.faults))
+        return refused(result.order.order_id, InvalidInput(result.faults))
     status = HTTPStatus.CREATED if result.outcome is Outcome.NEW else HTTPStatus.OK
     return {"order_id": result.order.order_id, "status": int(status)}
 
 
-def _refused(order_id: str | None, failure: Failure) -> dict[str, Any]:
+def refused(order_id: str | None, failure: Failure) -> dict[str, Any]:
+    """Return the line that answers an order which was not taken."""
     return {"order_id": order_id, "status": int(failure.status), "problem": failure.problem()}
 
 

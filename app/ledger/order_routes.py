@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 
 from app.config import DEFAULT_EVENT_TYPE
 from app.conversions.credit_body import CreditBody, read_credit
@@ -13,6 +13,7 @@ from app.conversions.order_body import OrderBody
 from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
+from app.ledger.intake_table import accept_table
 from app.ledger.orders import OrderDetail, OrderPage, find_order, list_orders
 from app.ledger.revise import attribute, replace_order
 from app.ledger.state import OrderState
@@ -48,12 +49,16 @@ _CREDIT_BODY: Final[dict[str, Any]] = {
 _BULK_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/x-ndjson": {"schema": {"type": "string", "description": "One order per line."}}},
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string", "description": "One order per line."}},
+            "text/csv": {"schema": {"type": "string", "description": "impact.com's item-level or order-level layout."}},
+        },
     }
 }
 _BULK_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "One line per line: `order_id`, `status`, and `problem` if there is one.",
+        "description": "One line per line: `order_id`, `status`, and `problem` if there is one; of a CSV file one per"
+        " order, with the `line` at which it begins.",
         "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
     }
 }
@@ -98,13 +103,19 @@ async def post_order(call: Call) -> Answer:
     dependencies=[Depends(requires(Right.ORDER))],
     openapi_extra=_BULK_BODY,
     response_class=Response,
-    responses=_BULK_ANSWER | problems(401, 403, 413, 503),
+    responses=_BULK_ANSWER | problems(401, 403, 413, 422, 503),
 )
 def post_orders(
-    body: Annotated[bytes, Depends(limited_body(BULK_LIMIT))], database: DatabaseDep, settings: SettingsDep, now: Now
+    body: Annotated[bytes, Depends(limited_body(BULK_LIMIT))],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Record up to 10,000 orders, one a line (NDJSON). A bad line stops no other."""
-    answers = intake.accept_many(database, settings, body, now)
+    """Record up to 10,000 lines of orders, one a line (NDJSON), or CSV (`text/csv`). A bad order stops no other."""
+    is_table = content_type.partition(";")[0].strip().lower() == "text/csv"
+    accept = accept_table if is_table else intake.accept_many
+    answers = accept(database, settings, body, now)
     return Response(answers, media_type="application/x-ndjson")
 
 
