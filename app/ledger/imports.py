@@ -21,7 +21,7 @@ from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions.mapping import Mapping
 from app.conversions.order import Order
 from app.conversions.order_file import Chunk, Entry, Reading
-from app.conversions.record import Outcome, foretell, record
+from app.conversions.record import Outcome, Result, foretell, record
 from app.database import Database, refuses_values
 from app.errors import Failure, InvalidFile, NotFound, Unavailable
 from app.ledger.import_source import Format, Source, look_at_csv, look_at_ndjson, recognised
@@ -175,12 +175,12 @@ class Import:
                 return [Failure("The database refuses a value of this order.", code="VALUE_REFUSED")]
             return [outcome for order in orders for outcome in self._record([order])]
 
-    def _patiently(self, orders: list[Order]) -> list[Outcome]:
+    def _patiently(self, orders: list[Order]) -> list[Outcome | Failure]:
         for left in range(TRIES - 1, -1, -1):
             try:
                 if self._request.dry_run:
-                    return foretell(self._database, orders)
-                return [result.outcome for result in record(self._database, orders, self._clock())]
+                    return [*foretell(self._database, orders)]
+                return [_outcome(result) for result in record(self._database, orders, self._clock())]
             except Unavailable as away:
                 if not left:
                     raise Unavailable(f"{away} The import goes on where it was when you repeat the command.") from away
@@ -205,6 +205,11 @@ class Import:
             tally.reject(entry.lines, code)
             rejects.add(writer.lines(entry, code, reason))
             self._tell(_sentence(entry, code, reason))
+
+
+def _outcome(result: Result) -> Outcome | Failure:
+    """Return what became of an order; one whose chain would not hold is a failure of its own."""
+    return Failure(result.faults[0].detail, code=result.faults[0].code) if result.faults else result.outcome
 
 
 def _sentence(entry: Entry, code: str, reason: str) -> str:

@@ -53,8 +53,9 @@ def take(database: Database, make_settings: SettingsFactory, tmp_path: Path) -> 
         path = content if isinstance(content, Path) else tmp_path / name
         if not isinstance(content, Path):
             path.write_bytes(content.encode() if isinstance(content, str) else content)
+        chosen = make_settings(event_types=request.pop("event_types", {}))
         asked = {"rejects": tmp_path / "rejects.csv"} | request
-        return Import(database, make_settings(), Request(path, **asked), lambda: NOW, no_sleep).run()
+        return Import(database, chosen, Request(path, **asked), lambda: NOW, no_sleep).run()
 
     return take
 
@@ -181,6 +182,25 @@ def test_rejected_ndjson_keeps_its_bodies(take: Callable[..., Tally], database: 
     repaired = first.replace('"soon"', json.dumps(NOW.isoformat()))
     assert take(repaired, name="repaired.ndjson", rejects=tmp_path / "none").lines == {RECORDED: 1}
     assert [one.order_id for one in recorded(database)] == ["A", "B"]
+
+
+def test_a_child_without_its_parent_is_rejected_for_that(
+    take: Callable[..., Tally], database: Database, tmp_path: Path
+) -> None:
+    """A chained action whose parent is neither recorded nor in the file says so; one that comes with it is recorded."""
+    types = {
+        "trial": EventType(campaign_id=1, action_tracker_id=2),
+        "paid": EventType(campaign_id=1, action_tracker_id=3, level="chained"),
+    }
+    chain = [
+        body("T-1", event_type="trial", event_date=NOW.isoformat()),
+        body("P-1", event_type="paid", event_date=NOW.isoformat(), parent={"event_type": "trial", "order_id": "T-1"}),
+        body("P-2", event_type="paid", event_date=NOW.isoformat(), parent={"event_type": "trial", "order_id": "T-2"}),
+    ]
+    tally = take("\n".join(map(json.dumps, chain)), name="chain.ndjson", event_types=types)
+    assert tally.lines == {RECORDED: 2, REJECTED: 1}
+    [rejected] = (tmp_path / "rejects.csv").read_text().splitlines()
+    assert json.loads(rejected)["rejected"]["code"] == "PARENT_NOT_FOUND"
 
 
 def test_a_dry_run_changes_nothing(take: Callable[..., Tally], database: Database, tmp_path: Path) -> None:
