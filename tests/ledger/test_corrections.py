@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -338,6 +339,13 @@ def test_an_unknown_order_cannot_be_corrected(shop: Shop) -> None:
     """Whatever its id looks like; the other event type's order is another one."""
     for order_id, query in (("nobody", ""), ("A-1001", "?event_type=b2b"), ("%FF", ""), ("A-1001", "?event_type=%00")):
         problem(shop.send("reversal", order_id=order_id, query=query), 404, "ACTION_NOT_FOUND")
+
+
+def test_an_order_is_corrected_under_its_id_whatever_is_in_it(shop: Shop) -> None:
+    """Percent-encoded once, a slash too."""
+    for order_id in ("a/b", "100%", "ü b", "x/refunds"):
+        shop.order(order_id)
+        assert shop.accepted("refund", order_id=quote(order_id, safe=""), amount="1.00")["order_id"] == order_id
 
 
 def test_a_reason_must_be_known(shop: Shop, make_settings: Callable[..., Any]) -> None:
