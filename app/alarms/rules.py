@@ -46,7 +46,8 @@ def orders_expired(export_id: int, number: int) -> Alarm:
     """Say that an export left out orders that had become too old."""
     detail = (
         f"Orders that were too old for impact.com when export {export_id} ran, and are not sent: {number}; list them"
-        " with GET /orders?state=expired, and ask your contact at impact.com whether they can still be credited."
+        " with GET /orders?state=expired. With its partner's media_id an order may still leave: PUT"
+        " /orders/{order_id}/attribution; for others ask your contact at impact.com whether they can be credited."
         f" This is told for {EXPIRED_TOLD_FOR.days} days."
     )
     return Alarm(Kind.ORDERS_EXPIRED, str(export_id), detail)

@@ -9,10 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from app.clicks.click import ClickId
 from app.clicks.store import NewClick, Note, append, counted, file_some, write_all
@@ -21,7 +23,7 @@ from app.conversions.record import record
 from app.conversions.total import Total
 from app.conversions.totals_store import between
 from app.database import Database
-from app.migrations import Schema, look, migrate
+from app.migrations import ROOT, Schema, look, migrate
 from tests.conftest import driver
 from tests.servers import Postgres
 from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, body, order
@@ -140,16 +142,21 @@ def test_the_migration_counts_what_is_there(database: Database) -> None:
         clicked(database, f"c-{number}", NOW + timedelta(hours=some.randint(-60, 60)))
     before = told(database), days_of_clicks(database)
     assert before[0] == history(database)
-    with database.transaction() as session:
-        for statement in (
-            "DROP TABLE daily_total",
-            "DROP TABLE daily_clicks",
-            "UPDATE alembic_version SET version_num = '0008'",
-        ):
-            session.connection().execute(text(statement))
+    go_back(database, "0008")
     migrate(database)
     assert look(database) is Schema.CURRENT
     assert (told(database), days_of_clicks(database)) == before
+
+
+def go_back(database: Database, revision: str) -> None:
+    """Undo the migrations after one."""
+    config = Config(toml_file=str(ROOT / "pyproject.toml"))
+    with database.writing(), database.engine.connect() as connection:
+        if database.is_sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+        connection.commit()
 
 
 def clicked(database: Database, click_id: str, at: datetime) -> None:
