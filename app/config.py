@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     alarm_export_hours: int = Field(default=26, ge=1, le=2_000)
     alarm_disk_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
 
+    deadline_days: int = Field(default=7, ge=1, le=365)
+
     keep_clicks_days: int = Field(default=400, ge=1, le=36_500)
     keep_alarms_days: int = Field(default=30, ge=1, le=36_500)
 

@@ -35,6 +35,13 @@ _waiting = Gauge(
 _bytes = Gauge("capture_spool_bytes", "Bytes of the spool, of all processes.", registry=_registry)
 _limit = Gauge("capture_spool_limit_bytes", "Bytes that the spool may have.", registry=_registry)
 _alarms = Gauge("capture_alarms", "Alarms that hold, as this process last saw them.", ("kind",), registry=_registry)
+_deadlines = Gauge(
+    "capture_deadlines",
+    "What comes to its end within CAPTURE_DEADLINE_DAYS: orders that will be too old, on their way or held, corrections"
+    " whose actions lock, and actions with nearly as many modifications as impact.com takes.",
+    ("kind",),
+    registry=_registry,
+)
 _held = Gauge(
     "capture_exports_held",
     "1 while nothing is batched or delivered, since the database knows less than what has left; else 0.",
@@ -77,6 +84,12 @@ def show_alarms(numbers: Mapping[str, int]) -> None:
     """Tell how many alarms of each kind hold; kinds are a short fixed list."""
     for kind, number in numbers.items():
         _alarms.labels(str(kind)).set(number)
+
+
+def show_deadlines(numbers: Mapping[str, int]) -> None:
+    """Tell how much of each kind comes to its end soon; kinds are a short fixed list."""
+    for kind, number in numbers.items():
+        _deadlines.labels(kind).set(number)
 
 
 def exposition(*, notes: int, size: int, limit: int, held: bool) -> bytes:

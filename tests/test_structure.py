@@ -42,7 +42,7 @@ SEE_ALL = frozenset(
 STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
-        *("corrections_store", "modifications_store", "parents_store", "moved_store"),
+        *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
     }
 )
 VERBS = frozenset(
@@ -50,7 +50,7 @@ VERBS = frozenset(
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
-        *("imports", "intake_table"),
+        *("imports", "intake_table", "deadlines"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

@@ -5,41 +5,34 @@ what is asked of exports goes by the newest ones, of batches and orders by a key
 corrections, stand in it in the order of recording, so that its first line is its oldest.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, case, exists, func, literal_column, or_, select, union_all
+from sqlalchemy import Row, and_, func, literal_column, or_, select, union_all
 from sqlmodel import Session
 
 from app.alarms.rules import MOST_COUNTED
-from app.batches.batch import HEADER_LINES, AgeLimit
+from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
-from app.conversions.order import PARENT_NOT_DELIVERED
 from app.conversions.store import CONVERSION, REVISION, UNSENT
-from app.delivery.attempt import MOST_DENIALS, AttemptStatus
-from app.delivery.store import ATTEMPT, TROUBLE
+from app.delivery.attempt import MOST_DENIALS
+from app.delivery.store import TROUBLE
+from app.ledger.deadlines_store import ARRIVED, NOT_ARRIVED, TO_LEAVE
 
 MOST_STUCK: Final = 100
 """As many batches that wait for a person have an alarm each; a flood of alarms helps nobody."""
 FIRST_LINE: Final = HEADER_LINES + 1
 
-_ARRIVED: Final = exists().where(
-    ATTEMPT.c.batch == UNDELIVERED.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value
-)
-"""A batch that was delivered may be sent again on purpose; its orders are not late."""
-_NOT_ARRIVED: Final = BATCH_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
-_TO_LEAVE: Final = or_(UNSENT.c.hold_reason.is_(None), UNSENT.c.hold_reason == PARENT_NOT_DELIVERED)
-"""A chained action waits for its parent, and is as late as that."""
 _HOLD_REASON: Final = UNSENT_CORRECTION.c.hold_reason
 # The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
 
 
 def oldest_unsent(session: Session) -> datetime | None:
     """Return when the oldest order was recorded that is to leave and has not been delivered."""
-    waiting = select(func.min(UNSENT.c.revision_id).label("id")).where(_TO_LEAVE)
-    in_batches = select(func.min(BATCH_LINE.c.revision_id)).where(_NOT_ARRIVED, BATCH_LINE.c.first_line == FIRST_LINE)
+    waiting = select(func.min(UNSENT.c.revision_id).label("id")).where(TO_LEAVE)
+    in_batches = select(func.min(BATCH_LINE.c.revision_id)).where(NOT_ARRIVED, BATCH_LINE.c.first_line == FIRST_LINE)
     ids = union_all(waiting, in_batches).subquery()
     found = select(func.min(REVISION.c.recorded_at)).where(REVISION.c.id.in_(select(ids.c.id)))
     oldest: datetime | None = session.connection().execute(found).scalar_one()
@@ -49,7 +42,7 @@ def oldest_unsent(session: Session) -> datetime | None:
 def oldest_correction(session: Session) -> datetime | None:
     """Return when the oldest correction was made that is to leave and has not been delivered."""
     waiting = select(func.min(UNSENT_CORRECTION.c.correction_id).label("id")).where(_HOLD_REASON.is_(None))
-    its_batch_is_under_way = CORRECTION_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~_ARRIVED))
+    its_batch_is_under_way = CORRECTION_LINE.c.batch.in_(select(UNDELIVERED.c.batch).where(~ARRIVED))
     first = its_batch_is_under_way, CORRECTION_LINE.c.first_line == FIRST_LINE
     ids = union_all(waiting, select(func.min(CORRECTION_LINE.c.correction_id)).where(*first)).subquery()
     found = select(func.min(CORRECTION.c.recorded_at)).where(CORRECTION.c.id.in_(select(ids.c.id)))
@@ -72,22 +65,6 @@ def held_corrections(session: Session, since: datetime) -> list[tuple[str, str, 
         .limit(MOST_COUNTED)
     )
     return [(row.order_id, row.hold_reason, row.hold_detail) for row in session.connection().execute(rows)]
-
-
-def expiring(session: Session, limit: AgeLimit, upto: datetime) -> tuple[int, datetime | None]:
-    """Return how many orders to be delivered will be too old at `upto`, and when the first of them is."""
-    ids = union_all(
-        select(UNSENT.c.revision_id.label("id")).where(_TO_LEAVE), select(BATCH_LINE.c.revision_id).where(_NOT_ARRIVED)
-    ).subquery()
-    age, age_with_media_id = timedelta(days=limit.days), timedelta(days=limit.days_with_media_id)
-    at, no_media_id = REVISION.c.event_at, REVISION.c.media_id.is_(None)
-    old = or_(and_(no_media_id, at < upto - age), and_(~no_media_id, at < upto - age_with_media_id))
-    told = select(func.count(), func.min(case((no_media_id, at))), func.min(case((~no_media_id, at))))
-    number, first, first_with_media_id = (
-        session.connection().execute(told.where(REVISION.c.id.in_(select(ids.c.id)), old)).one()
-    )
-    ends = (first and first + age, first_with_media_id and first_with_media_id + age_with_media_id)
-    return number, min(filter(None, ends), default=None)
 
 
 def last_export(session: Session) -> datetime | None:

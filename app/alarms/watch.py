@@ -21,6 +21,8 @@ from app.batches.build import age_limit
 from app.config import Settings
 from app.database import Database
 from app.errors import Unavailable
+from app.ledger.deadlines import KINDS, deadlines
+from app.ledger.deadlines_store import expiring
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def _orders_unsent(view: View) -> list[Alarm]:
 
 def _orders_expiring(view: View) -> list[Alarm]:
     upto = view.now + rules.EXPIRY_WARNING
-    return rules.orders_expiring(*facts.expiring(view.session, age_limit(view.settings), upto))
+    return rules.orders_expiring(*expiring(view.session, age_limit(view.settings), upto))
 
 
 def _orders_expired(view: View) -> list[Alarm]:
@@ -157,6 +159,8 @@ class Watch:
             known = {one.key for one in held}
             here = [one for one in local if one.key in known or now - self._first_seen[one.key] >= SETTLE]
             found = [*here, *(alarm for ask in IN_DATABASE for alarm in ask(view))]
+            ends = deadlines(session, self._settings, now)
+            metrics.show_deadlines({kind: getattr(ends, kind) for kind in KINDS})
         record(self._database, self._settings, changes(held, {one.key: one for one in found}, self._host, now), now)
         return found
 

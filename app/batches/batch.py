@@ -42,7 +42,11 @@ class AgeLimit:
 
     def of(self, order: Order) -> timedelta:
         """Return the age at which `order` is too old."""
-        return timedelta(days=self.days if order.media_id is None else self.days_with_media_id)
+        return self.age(has_media_id=order.media_id is not None)
+
+    def age(self, *, has_media_id: bool) -> timedelta:
+        """Return the age at which an order with or without a media id is too old."""
+        return timedelta(days=self.days_with_media_id if has_media_id else self.days)
 
 
 @dataclass(frozen=True, slots=True)

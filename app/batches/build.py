@@ -354,7 +354,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
         logger.debug("batch.taken", extra={"event_type": plan.event_type})
         counts = {state: plan.count(state) for state in ("held", "expired")}
         advance(session, settings, claimed, exported=len(plan.orders), **counts)
-        store.omit(session, claimed.export_id, plan.omissions)
+        store.omit(session, claimed.export_id, plan.omissions, age_limit(settings))
         if plan.file:
             _add(session, claimed, plan, plan.file, now)
         logger.debug("batch.committing", extra={"event_type": plan.event_type})

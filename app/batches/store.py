@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
-from app.conversions.store import UNSENT
+from app.batches.batch import AgeLimit
+from app.conversions.store import REVISION, UNSENT
 from app.database import ROW_ID, UTCDateTime, database_now, insert_new, numbers
 from app.errors import LeaseLost
 
@@ -128,13 +129,17 @@ class CorrectionLine(SQLModel, table=True):
 
 
 class LeftOut(SQLModel, table=True):
-    """A revision that an export could not send, and why. If it still waits in `unsent`, the next one tries again."""
+    """A revision that an export could not send, and why. If it still waits in `unsent`, the next one tries again.
+
+    `expires_at`: until when impact.com would take it. A row without it was made by a version before 0014.
+    """
 
     __tablename__ = "left_out"
     __table_args__ = (
         CheckConstraint("state IN ('held', 'expired')", name="left_out_state"),
         Index("left_out_by_state", "state", "revision_id"),
         Index("left_out_by_export", "export_id", "revision_id"),
+        Index("held_until", "expires_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
     )
 
     revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
@@ -142,6 +147,7 @@ class LeftOut(SQLModel, table=True):
     state: str
     reason: str
     detail: str
+    expires_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 class Undelivered(SQLModel, table=True):
@@ -283,13 +289,27 @@ def take(session: Session, revision_ids: Sequence[int]) -> int:
     return session.connection().execute(delete(UNSENT).where(mine)).rowcount
 
 
-def omit(session: Session, export_id: int, omissions: Sequence[Omission]) -> None:
+def omit(session: Session, export_id: int, omissions: Sequence[Omission], limit: AgeLimit) -> None:
     """Note why revisions were left out, in place of what an earlier export noted."""
-    if omissions:
-        forget_omissions(session, [one.revision_id for one in omissions])
-        names = ("revision_id", "state", "reason", "detail")
-        rows = [{"export_id": export_id} | {name: getattr(one, name) for name in names} for one in omissions]
-        session.connection().execute(insert(LEFT_OUT), rows)
+    if not omissions:
+        return
+    revision_ids = [one.revision_id for one in omissions]
+    forget_omissions(session, revision_ids)
+    told = select(REVISION.c.id, REVISION.c.event_at, REVISION.c.media_id)
+    found = session.connection().execute(told.where(REVISION.c.id.in_(_all_of(session, revision_ids))))
+    ends = {row.id: row.event_at + limit.age(has_media_id=row.media_id is not None) for row in found}
+    rows = [
+        {
+            "revision_id": one.revision_id,
+            "export_id": export_id,
+            "state": one.state,
+            "reason": one.reason,
+            "detail": one.detail,
+            "expires_at": ends[one.revision_id],
+        }
+        for one in omissions
+    ]
+    session.connection().execute(insert(LEFT_OUT), rows)
 
 
 def forget_omissions(session: Session, revision_ids: Sequence[int]) -> None:

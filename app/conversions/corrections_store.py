@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
 )
 from sqlmodel import Field, Session, SQLModel
 
@@ -40,6 +41,12 @@ class Correction(SQLModel, table=True):
         UniqueConstraint("conversion_id", "number", name="one_correction_per_number"),
         UniqueConstraint("conversion_id", "idempotency_key", name="one_correction_per_key"),
         CheckConstraint("kind IN ('modification', 'reversal', 'refund')", name="correction_kind"),
+        Index(
+            "orders_corrected_often",
+            "conversion_id",
+            sqlite_where=text("number >= 900"),
+            postgresql_where=text("number >= 900"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
 from app.doctor.database import clock, database, schema
+from app.doctor.deadlines import deadlines
 from app.doctor.delivery import channels, deliveries_that_wait, journal, pull
 from app.doctor.finding import Finding, Look, Status
 from app.doctor.settings import shown_settings
@@ -19,7 +20,7 @@ from app.errors import Unavailable
 from app.service import Service
 
 AROUND: Final[tuple[Look, ...]] = (keys, disk)
-INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, deliveries_that_wait, pull)
+INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, deliveries_that_wait, pull, deadlines)
 
 
 def examine(service: Service) -> list[Finding]:

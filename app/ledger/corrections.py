@@ -7,7 +7,6 @@ file that holds the order to be delivered; of several that wait only the newest 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 import orjson
 from sqlmodel import Session
@@ -28,9 +27,6 @@ from app.ledger import corrections_store as ledger
 from app.ledger.correction_answer import Level, answer
 from app.ledger.store import find_order
 from app.strict_json import unusable
-
-ORDER_LEVELS: Final = frozenset({"order", "chained"})
-"""Levels of event types whose orders are one line of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +203,7 @@ def _level(case: _Case, corrected: Corrected) -> Level | None:
         return None
     if corrected.reverses:
         return "order"
-    if case.event_type is None or case.event_type.level not in ORDER_LEVELS:
+    if case.event_type is None or case.event_type.has_item_lines:
         return "item"
     same = sum(line.amount for line in corrected.lines) == sum(line.amount for line in told)
     return None if same else "order"

@@ -15,6 +15,7 @@ from app.delivery import resume
 from app.ledger.exports import (
     BatchDetail,
     BatchPage,
+    ExportReport,
     ExportView,
     find_batch,
     find_export,
@@ -22,6 +23,7 @@ from app.ledger.exports import (
     list_batches,
     show_batch,
     show_export,
+    with_deadlines,
 )
 from app.security import Right, requires
 from app.web import Cursor, Now, SettingsDep, problems
@@ -34,7 +36,9 @@ LOOK_EVERY: Final = 0.1
 MayRead = Depends(requires(Right.READ, Right.EXPORT))
 MayExport = Depends(requires(Right.EXPORT))
 
-_DONE: Final[dict[int | str, dict[str, Any]]] = {200: {"model": ExportView, "description": "It is done (with `wait`)."}}
+_DONE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": ExportReport, "description": "It is done (with `wait`)."}
+}
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The exact bytes.",
@@ -55,7 +59,7 @@ async def post_export(
     database: DatabaseDep,
     settings: SettingsDep,
     wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the end.")] = 0,
-) -> ExportView:
+) -> ExportReport:
     """Start an export, or return the one that runs. A worker does it; an export is done when its batches are queued."""
     export = await run_in_threadpool(request_export, database)
     request.app.state.wake()
@@ -66,7 +70,7 @@ async def post_export(
         export, settled = await run_in_threadpool(_look, database, settings, export.id)
     response.headers["Location"] = f"/exports/{export.id}"
     response.status_code = 200 if wait and settled else 202
-    return export
+    return await run_in_threadpool(_report, database, settings, export)
 
 
 def request_export(database: Database) -> ExportView:
@@ -81,11 +85,16 @@ def _look(database: Database, settings: Settings, export_id: str) -> tuple[Expor
         return export, is_settled(session, settings, export)
 
 
-@router.get("/exports/{export_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
-def get_export(export_id: str, database: DatabaseDep) -> ExportView:
-    """Say how an export stands and what it sent."""
+def _report(database: Database, settings: Settings, export: ExportView) -> ExportReport:
     with database.snapshot() as session:
-        return find_export(session, export_id)
+        return with_deadlines(session, settings, export, datetime.now(UTC))
+
+
+@router.get("/exports/{export_id}", dependencies=[MayRead], responses=problems(401, 403, 404, 422, 503))
+def get_export(export_id: str, database: DatabaseDep, settings: SettingsDep, now: Now) -> ExportReport:
+    """Say how an export stands, what it sent, and what comes to its end soon."""
+    with database.snapshot() as session:
+        return with_deadlines(session, settings, find_export(session, export_id), now)
 
 
 @router.get("/batches", dependencies=[MayRead], responses=problems(401, 403, 422, 503))

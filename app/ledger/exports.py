@@ -15,6 +15,7 @@ from app.delivery import store as deliveries
 from app.delivery.attempt import AttemptStatus, BatchState, batch_state, next_pull
 from app.errors import NotFound
 from app.ledger import store
+from app.ledger.deadlines import Deadlines, deadlines
 from app.ledger.state import OrderState
 from app.strict_json import unusable
 
@@ -99,6 +100,12 @@ class ExportView(BaseModel):
     left_out_more: list[str]
 
 
+class ExportReport(ExportView):
+    """An export, and what comes to its end soon whatever it sent."""
+
+    deadlines: Deadlines
+
+
 class BatchPage(BaseModel):
     """A page of batches; `next` is what to give as `after` for the next one."""
 
@@ -134,6 +141,11 @@ def find_export(session: Session, export_id: str) -> ExportView:
     if row is None:
         raise NotFound("There is no export with this id.", code="EXPORT_NOT_FOUND")
     return show_export(session, row)
+
+
+def with_deadlines(session: Session, settings: Settings, export: ExportView, now: datetime) -> ExportReport:
+    """Return an export with what comes to its end soon."""
+    return ExportReport(**dict(export), deadlines=deadlines(session, settings, now))
 
 
 def is_settled(session: Session, settings: Settings, export: ExportView) -> bool:
