@@ -18,6 +18,7 @@ from app.clicks.store import NewClick, add_new
 from app.conversions.record import record
 from app.database import Database
 from app.security import hash_of
+from tests.corrections import Left, correct
 from tests.servers import HOST, free_port, wait_until
 from tests.support import bearer, body, order
 
@@ -118,6 +119,25 @@ def test_a_dry_run_changes_nothing(database_with_orders: str) -> None:
     assert "no_attribution" in first.stdout
     assert not Path("var/outbox").exists()
     assert json.loads(run("export", "--wait", CAPTURE_DATABASE_URL=database_with_orders).stdout)["exported"] == 2
+
+
+def test_a_dry_run_tells_of_corrections(database_with_orders: str) -> None:
+    """Those that would leave, and those that would be held, with what to do; the export's answer counts them."""
+    settings = {"CAPTURE_DATABASE_URL": database_with_orders, "CAPTURE_FOLDER_PATH": "out"}
+    assert json.loads(run("export", "--wait", **settings).stdout)["exported"] == 2
+    database = Database(database_with_orders)
+    correct(database, "A", [Left("SKU-0", 500)])
+    correct(database, "B", [Left(f"SKU-{number}", 500) for number in range(3)])
+    database.close()
+    shown = run("export", "--dry-run", **settings, CAPTURE_MAX_ROWS="2").stdout
+    assert "default: 1 rows, 1 corrections, " in shown
+    assert "held (too_many_items): It has 3 lines, and a file at most 2 rows; raise CAPTURE_MAX_ROWS." in shown
+    assert "and 1 corrections, 1 would be held. Nothing was changed." in shown
+    export = json.loads(run("export", "--wait", **settings).stdout)
+    assert (export["corrections"], export["corrections_waiting"], export["corrections_held"]) == (2, 0, 0)
+    [file] = Path("out").glob("*_ModificationData_*.csv")
+    checked = run("check", str(file))
+    assert checked.stdout.endswith(": no faults in 4 rows of 2 orders; it can be sent.\n")
 
 
 def test_an_export_needs_no_running_service(database_with_orders: str) -> None:

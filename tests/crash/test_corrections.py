@@ -12,11 +12,13 @@ from app.database import Database
 from tests.corrections import Left, correct
 from tests.crash.shop import STILL_SET_UP, NewShop, Shop, request_export
 from tests.crash.test_kill import DATABASES, KILLED, recover
-from tests.crash.victim import AFTER, OF_CHANNEL
+from tests.crash.victim import AFTER
+from tests.soak import SOAK, chance
 from tests.support import parse_rfc4180
 
 STEPS = ("batch.checked", "batch.taken", "batch.added", "batch.committing", "batch.committed")
-DELIVERY = ("delivery.claimed", "delivery.started", *OF_CHANNEL["folder"], *AFTER)
+DELIVERY = ("delivery.claimed", "delivery.started", "file.renamed", *AFTER)
+CASES = [(step, kind) for step in (*STEPS, *DELIVERY) for kind in (DATABASES if SOAK else ("",))]
 
 
 def sell_and_correct(shop: Shop) -> Counter[str]:
@@ -54,11 +56,12 @@ def left(outbox: Path) -> Counter[str]:
     return told
 
 
-@pytest.mark.parametrize("kind", DATABASES)
-@pytest.mark.parametrize("step", [*STEPS, *DELIVERY])
-def test_a_worker_killed_at_any_step_loses_and_doubles_no_correction(new_shop: NewShop, kind: str, step: str) -> None:
+@pytest.mark.parametrize(("step", "kind"), CASES)
+def test_a_worker_killed_at_any_step_loses_and_doubles_no_correction(
+    request: pytest.FixtureRequest, new_shop: NewShop, step: str, kind: str
+) -> None:
     """Killed at a step of the first file and at that of another, and started again each time."""
-    shop = new_shop(kind)
+    shop = new_shop(kind or chance(request).choice(DATABASES))
     told = sell_and_correct(shop)
     assert len(told) > 2 * shop.max_rows  # so that there are several files
     for nth in (1, 2):
