@@ -45,7 +45,7 @@ from app.conversions.store import Recorded
 from app.database import Database, only_by_keys, retried
 from app.errors import Failure
 from app.event_type import EventType
-from app.impact.currency import DECIMALS
+from app.impact.currency import AMOUNT_LIMIT, DECIMALS
 from app.impact.limits import MAX_AGE_DAYS_WITH_MEDIA_ID
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ AHEAD: Final = 1
 """Files that are rendered while one is checked and committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
 _ANY_NUMBER: Final = 2**31 - 1
+_SUMMED_SAFELY: Final = 900
+"""So many items of the largest amount that there is add up to less than 64 bits; the sum of more is looked at first."""
 
 
 @dataclass(slots=True)
@@ -168,7 +170,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
             upto=upto,
             limit=READ_CHUNK,
             oldest=plan.now - timedelta(days=age_limit(settings).days),
-            most_lines=_most_items(settings, plan),
+            most_lines=_SUMMED_SAFELY if _is_one_line(settings, plan) else settings.max_rows,
         )
         sizes, omitted = _judged(session, settings, plan, chunk)
         fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
@@ -187,7 +189,7 @@ def _judged(
     """
     event_type, limit = settings.event_type(plan.event_type), age_limit(settings)
     configured, most_items = event_type is not None, _most_items(settings, plan)
-    one_line = event_type is not None and not event_type.has_item_lines
+    one_line = _is_one_line(settings, plan)
     doubtful = {
         revision_id: hold_reason
         for revision_id, currency, hold_reason, is_usual in zip(
@@ -204,7 +206,7 @@ def _judged(
         if reason == PARENT_NOT_DELIVERED:
             reason = None  # it may be delivered by now
         omission = _omission(one, reason, most_items, limit, plan.now, configured=configured)
-        omission = omission or _behind_parent(one, parents)
+        omission = omission or _behind_parent(one, parents) or (_beyond_a_line(one) if one_line else None)
         if omission:
             omitted[one.revision_id] = omission
         sizes[one.revision_id] = 0 if omission else len(one.order.items)
@@ -215,8 +217,22 @@ def _judged(
 
 def _most_items(settings: Settings, plan: Plan) -> int:
     """Return how many items an order can have at most and still go into one file."""
+    return _ANY_NUMBER if _is_one_line(settings, plan) else settings.max_rows
+
+
+def _is_one_line(settings: Settings, plan: Plan) -> bool:
+    """Say whether an order is one line of this file, whatever its items."""
     event_type = settings.event_type(plan.event_type)
-    return settings.max_rows if event_type is None or event_type.has_item_lines else _ANY_NUMBER
+    return event_type is not None and not event_type.has_item_lines
+
+
+def _beyond_a_line(recorded: Recorded) -> Omission | None:
+    """Say why an order does not go whose items add up to more than a line can say."""
+    order = recorded.order
+    if order.amount < AMOUNT_LIMIT * 10 ** DECIMALS[order.currency]:
+        return None
+    detail = "Its items add up to 1,000,000,000,000 or more, and are one line."
+    return Omission(recorded.revision_id, "held", "cannot_be_rendered", detail, again=True)
 
 
 def _omission(

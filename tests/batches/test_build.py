@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import delete, event, select, text, update
 from app.batches import build, exporter
 from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, EXPORT, LEFT_OUT, UNDELIVERED
 from app.config import Settings
+from app.conversions.order import Item
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, ITEM, REVISION, UNSENT
 from app.database import Database
@@ -176,6 +178,20 @@ def test_where_an_order_is_a_line_a_file_holds_as_many_orders_as_rows(
     with database.snapshot() as session:
         shown = show(session, configured, [1, 2, 3, 4, 5])
     assert [[item.line for item in one.items] for one in shown] == [[2], [3] * 4, [4] * 2, [2] * 3, [3] * 5]
+
+
+def test_an_order_beyond_all_sums_stops_no_other(database: Database, make_settings: SettingsFactory) -> None:
+    """Recorded when each item was a line, it is held where a line is an order; many small items are no matter."""
+    types = {"whole": EventType(campaign_id=7, action_tracker_id=8, level="order")}
+    largest = tuple(Item(f"S{line}", "Tools", 1, 10**16 - 1) for line in range(9_999))
+    record(database, [order("A", event_type="whole", items=1_000)], NOW)
+    record(database, [order("B", event_type="whole", currency="CLF", items=2)], NOW)
+    record(database, [replace(order("C", event_type="whole", currency="CLF"), items=largest)], NOW)
+    view = export(database, make_settings(event_types=types))
+    assert (view.state, view.exported, view.held) == ("done", 2, 1)
+    assert contents(database, view) == [["A", "B"]]
+    [left] = rows(database, LEFT_OUT)
+    assert (left.reason, "add up to" in left.detail) == ("cannot_be_rendered", True)
 
 
 def test_each_event_type_has_files_of_its_own(database: Database, make_settings: SettingsFactory) -> None:
