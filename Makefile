@@ -35,7 +35,8 @@ test: $(DEV) ## run all tests, on SQLite and PostgreSQL; as root on Debian also 
 soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both databases (SOAK_SEED=n repeats a run)
 	@SOAK=1 $(BIN)/python -m tests.system -p tests.soak -n $(WORKERS) $(ARGS) tests/crash/test_kill.py \
 		tests/crash/test_controls.py tests/crash/test_pause.py tests/crash/test_stuck.py tests/delivery/test_cuts.py \
-		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py
+		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py \
+		tests/ledger/test_imports.py tests/ledger/test_truth.py
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .

@@ -26,6 +26,8 @@ from app.delivery.channels.folder import FolderChannel
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
 from app.event_type import EventType
+from app.ledger.import_tally import Fate
+from app.ledger.imports import Import, Request
 from app.ledger.state import OrderState
 from app.main import create_app
 from app.promo_code import PromoRule, PromoRules
@@ -130,7 +132,18 @@ class Tour:
         lines = (
             [body(f"{name}-bulk-{number}") for number in range(count)] + known[:3] + [known[0] | {"currency": "EUR"}]
         )
-        self.post("/orders/bulk", 200, content="\n".join(json.dumps(one) for one in lines))
+        content = "\n".join(json.dumps(one) for one in lines)
+        self.post("/orders/bulk", 200, content=content)
+        self._import(content)
+
+    def _import(self, content: str) -> None:
+        """Import a file of orders that are there already, some with other content, after a dry run."""
+        service, file = self.service, self.service.settings.spool_path.with_name("orders.ndjson")
+        file.write_text(content, "utf-8")
+        for dry_run in (True, False):
+            request = Request(file, None, dry_run=dry_run)
+            tally = Import(service.database, service.settings, request, service.clock, lambda _: None).run()
+            assert tally.lines[Fate.PRESENT]
 
     def chains(self, count: int = OFTEN) -> None:
         """Post chained actions, children of orders that have arrived and of others, one by one and in bulk."""

@@ -26,7 +26,7 @@ from app.database import Database, refuses_values
 from app.errors import Failure, InvalidFile, NotFound, Unavailable
 from app.ledger.import_source import Format, Source, look_at_csv, look_at_ndjson, recognised
 from app.ledger.import_tally import Fate, Tally
-from app.ledger.intake import conflict, event_types, rules
+from app.ledger.intake import GROUP, conflict, event_types, rules
 from app.ledger.rejects import NoRejects, Rejects, Writer
 
 Watch = Callable[[BinaryIO], AbstractContextManager[BinaryIO]]
@@ -92,6 +92,15 @@ class Import:
         `watched` may wrap the open file to show how far it has been read; `rejected` is told of each rejected order.
         """
         self._tell = rejected
+        try:
+            return self._run(watched)
+        except OSError as error:
+            raise Unavailable(
+                f"The file, or what is rejected of it, cannot be read or written any more ({error.strerror}). What was"
+                " recorded stays, and the same command goes on where it was."
+            ) from error
+
+    def _run(self, watched: Watch) -> Tally:
         with _opened(self._request.path) as content, watched(content) as reading:
             stamp = _stamp(content)
             source = self._look(reading, size=stamp[0])
@@ -163,7 +172,12 @@ class Import:
             lane.shutdown(cancel_futures=True)
 
     def _record(self, orders: list[Order]) -> list[Outcome | Failure]:
-        """Record orders, waiting for a database that is away; where it finds fault with one, that one fails alone."""
+        """Record orders in small transactions, between which others have their turn."""
+        groups = (orders[start : start + GROUP] for start in range(0, len(orders), GROUP))
+        return [outcome for group in groups for outcome in self._record_group(group)]
+
+    def _record_group(self, orders: list[Order]) -> list[Outcome | Failure]:
+        """Record some orders; where the database finds fault with one, that one fails alone."""
         try:
             return [*self._patiently(orders)]
         except Failure:
@@ -173,7 +187,7 @@ class Import:
                 raise
             if len(orders) == 1:
                 return [Failure("The database refuses a value of this order.", code="VALUE_REFUSED")]
-            return [outcome for order in orders for outcome in self._record([order])]
+            return [outcome for order in orders for outcome in self._record_group([order])]
 
     def _patiently(self, orders: list[Order]) -> list[Outcome | Failure]:
         for left in range(TRIES - 1, -1, -1):

@@ -7,6 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.conversions import csv_records
 from app.conversions.csv_records import Form, Lines, Records
@@ -246,6 +248,23 @@ def test_where_a_piece_ends_does_not_matter(piece: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(csv_records, "PIECE", piece)
     assert [(entry.order, entry.code, entry.reason, entry.lines) for entry in read(text)] == whole
     assert len(whole) == 11
+
+
+PIECES = st.sampled_from(
+    [line("A"), line("B"), line("A", sku="S-2"), '"', ",", "\r", "\n", "\r\n", '"\n"', "x", "é", " "]
+)
+
+
+@given(st.lists(PIECES, max_size=30).map("".join), st.sampled_from([1, 50, 1 << 17]))
+def test_no_line_is_lost_whatever_the_file_holds(text: str, piece: int) -> None:
+    """Every line is in exactly one place: of an order, or of what is refused."""
+    content = f"{OWN}\n{text}".encode()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(csv_records, "PIECE", piece)
+        entries = read(content)
+    seen = [entry.block.raw(place) for entry in entries for place in range(entry.first, entry.end)]
+    lines = [one for raw in seen for one in raw.split(b"\n")]
+    assert [one for one in lines if one.strip(b"\r")] == [one for one in content.split(b"\n")[1:] if one.strip(b"\r")]
 
 
 def test_every_fault_of_an_order_is_told_by_line_and_column() -> None:

@@ -392,6 +392,21 @@ def test_a_database_that_is_away_for_a_while_is_waited_for(
         database.close()
 
 
+def test_a_full_disk_is_told_and_costs_nothing(
+    database: Database, make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    """One sentence, no traceback; the same command goes on when there is room."""
+    path = tmp_path / "orders.csv"
+    path.write_text(file(line("A"), line("B", amount="x")))
+    (tmp_path / "full.csv.part").symlink_to("/dev/full")
+    request = Request(path, tmp_path / "full.csv")
+    with pytest.raises(Unavailable, match="goes on where it was"):
+        Import(database, make_settings(), request, lambda: NOW, no_sleep).run()
+    (tmp_path / "full.csv.part").unlink()
+    tally = Import(database, make_settings(), request, lambda: NOW, no_sleep).run()
+    assert tally.lines == {RECORDED: 1, REJECTED: 1}
+
+
 def test_a_run_goes_on_from_its_note(
     database_url: str,
     database: Database,
