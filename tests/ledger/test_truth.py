@@ -6,7 +6,6 @@ item, to the cent, and impact.com refused nothing on the way.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -39,6 +38,7 @@ from tests.crash.victim import ONCE, PER_FILE
 from tests.ledger.receiver import Receiver
 from tests.ledger.shop import Key, Piece, Shop, Sold
 from tests.ledger.trace import Crash, Trace
+from tests.soak import SOAK
 
 DECIMALS = {"USD": 2, "JPY": 0, "KWD": 3}
 TYPES = {
@@ -356,16 +356,13 @@ def play(
     run_state_machine_as_test(Ours, settings=chosen)
 
 
-SOAKS = bool(os.environ.get("SOAK"))
-
-
 @pytest.mark.parametrize("part", range(4))
 def test_impact_believes_what_the_shop_believes_on_sqlite(
     on_sqlite: Callable[[], tuple[Database, Path]], part: int
 ) -> None:
     """Over a thousand histories in four parts; `make soak` plays fifty thousand."""
     assert part >= 0
-    play(on_sqlite, 12_500 if SOAKS else int(os.environ.get("N", "260")))
+    play(on_sqlite, 12_500 if SOAK else 260)
 
 
 def test_impact_believes_what_the_shop_believes_on_postgresql(
