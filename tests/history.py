@@ -60,7 +60,7 @@ TABLES: Final = (
     ),
     ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
     ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
-    ("moved", ROWS, "(conversion_id, event_type)", "9 * n, 'elsewhere'"),
+    ("moved", ROWS, "(conversion_id, event_type)", "100000 + n, 'elsewhere'"),
     ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
     (
         "daily_total",
