@@ -79,7 +79,7 @@ TABLES: Final = (
     ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
     ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
     ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
-    ("moved", ROWS, "(conversion_id, event_type)", "9 * n, 'elsewhere'"),
+    ("moved", ROWS, "(conversion_id, event_type)", "100000 + n, 'elsewhere'"),
     ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
     (
         "daily_total",

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 
 from app.config import Settings
 from app.conversions.store import CONVERSION, ITEM, REVISION, UNSENT
@@ -494,14 +494,12 @@ def test_orders_are_refused_while_the_database_is_away_and_taken_when_it_is_back
 def test_a_standby_takes_no_orders(client: TestClient, database: Database) -> None:
     """During a failover the database is there and read-only: that is 503 too, and passes by itself."""
     if database.is_sqlite:
-        database.engine.dispose()
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA query_only = ON")
+        event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
     else:
         with database.transaction() as session:
             name = session.connection().execute(text("SELECT current_database()")).scalar_one()
             session.connection().execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
-        database.engine.dispose()
+    database.engine.dispose()
     problem(post(client, body()), 503, "UNAVAILABLE")
     problem(client.post("/exports", headers=bearer(EXPORT_KEY)), 503, "UNAVAILABLE")
     assert client.get("/orders", headers=READING).status_code == 200
