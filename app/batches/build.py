@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 READ_CHUNK: Final = 1_000
 AHEAD: Final = 1
-"""Files that are rendered while one is checked and committed; each is as much memory again."""
+"""Files that are rendered and checked while one is committed; each is as much memory again."""
 MOST_OMISSIONS: Final = 5_000
 _ANY_NUMBER: Final = 2**31 - 1
 _SUMMED_SAFELY: Final = 900
@@ -129,19 +129,14 @@ def plans(
 
 
 def _accepted(database: Database, settings: Settings, key: str, upto: int, clock: Clock, after: int) -> Iterator[Plan]:
-    """Yield the files of an event type from revision `after` on, checked."""
-    for plan in rendered(database, settings, key, after, upto, clock):
-        _accept(database, settings, plan)
-        yield plan
+    """Yield the files of an event type from revision `after` on, checked, the next ones while one is committed."""
+    planned = _planned(database, settings, key, after, upto, clock)
+    return ahead(lambda plan: _accept(database, settings, _render(database, settings, plan)), planned, AHEAD)
 
 
 def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
-    """Yield the files of an event type from revision `after` on, as they are before they are checked.
-
-    The next ones are rendered while whoever takes one is busy with it.
-    """
-    render_ahead = partial(_render, database, settings)
-    return ahead(render_ahead, _planned(database, settings, key, after, upto, clock), AHEAD)
+    """Yield the files of an event type from revision `after` on, as they are before they are checked."""
+    return ahead(partial(_render, database, settings), _planned(database, settings, key, after, upto, clock), AHEAD)
 
 
 # Planning: reads only -------------------------------------------------------------------------------------------
@@ -309,17 +304,18 @@ def _render(database: Database, settings: Settings, plan: Plan) -> Plan:
     return plan
 
 
-def _accept(database: Database, settings: Settings, plan: Plan) -> None:
-    """Check a plan's file; if anything is wrong with it, hold the orders that are to blame, so that the others go."""
+def _accept(database: Database, settings: Settings, plan: Plan) -> Plan:
+    """Check a plan's rendered file; if anything is wrong, hold the orders that are to blame, so that the others go."""
     event_type = settings.event_type(plan.event_type)
     if plan.file is None or event_type is None:
-        return
+        return plan
     faults = faults_of(plan.name, plan.file.content, now=plan.now)
     logger.debug("batch.checked", extra={"file": plan.name, "refused": len(faults)})
     if faults or not _is_plain(plan.file):
         with database.snapshot() as session:
             loaded = conversions.load(session, plan.orders)
         _render_acceptable(plan, loaded, event_type, settings)
+    return plan
 
 
 def _is_plain(file: BatchFile) -> bool:
