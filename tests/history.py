@@ -63,7 +63,12 @@ TABLES: Final = (
         "n, 1, 'folder', {at}, {at}, 'delivered'",
     ),
     ("batch_line", ORDERS, "(revision_id, batch, first_line)", "n, (n + 9) / 10, 2 + n - n / 10 * 10"),
-    ("left_out", ROWS, "(revision_id, export_id, state, reason, detail)", "10 * n, n, 'held', 'no_attribution', ''"),
+    (
+        "left_out",
+        ROWS,
+        "(revision_id, export_id, state, reason, detail, expires_at)",
+        "10 * n, n, 'held', 'no_attribution', '', {at}",
+    ),
     (
         "correction",
         ROWS,

@@ -139,7 +139,7 @@ class LeftOut(SQLModel, table=True):
         CheckConstraint("state IN ('held', 'expired')", name="left_out_state"),
         Index("left_out_by_state", "state", "revision_id"),
         Index("left_out_by_export", "export_id", "revision_id"),
-        Index("held_until", "expires_at", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+        Index("left_out_until", "state", "expires_at"),
     )
 
     revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))

@@ -43,6 +43,7 @@ class Correction(SQLModel, table=True):
         CheckConstraint("kind IN ('modification', 'reversal', 'refund')", name="correction_kind"),
         Index(
             "orders_corrected_often",
+            "number",
             "conversion_id",
             sqlite_where=text("number >= 900"),
             postgresql_where=text("number >= 900"),

@@ -51,7 +51,7 @@ def held_and_expiring(session: Session, limit: AgeLimit, now: datetime, upto: da
     connection, age = session.connection(), timedelta(days=limit.days)
     looked_at_again = exists().where(UNSENT.c.revision_id == LEFT_OUT.c.revision_id, TO_LEAVE)
     left_out = select(func.count(), func.min(LEFT_OUT.c.expires_at)).where(
-        LEFT_OUT.c.state == literal_column("'held'"),  # written out, since the index is one of these rows alone
+        LEFT_OUT.c.state == "held",
         LEFT_OUT.c.expires_at >= now,
         LEFT_OUT.c.expires_at < upto,
         ~looked_at_again,
@@ -79,8 +79,8 @@ def corrected_often(session: Session, least: int) -> list[str]:
     """Return the ids of orders of which so many corrections have left."""
     connection = session.connection()
     # The number is written out, since an index that holds only these corrections is used only if the statement says so.
-    candidates = select(CORRECTION.c.conversion_id).distinct().where(CORRECTION.c.number >= literal_column(str(least)))
-    found = list(connection.execute(candidates).scalars())
+    candidates = select(CORRECTION.c.conversion_id).where(CORRECTION.c.number >= literal_column(str(least)))
+    found = set(connection.execute(candidates).scalars())
     if not found:
         return []
     sent = (

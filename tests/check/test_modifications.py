@@ -174,4 +174,4 @@ def test_a_fault_names_the_order_of_its_line() -> None:
 def test_an_order_with_a_reason_column_is_still_an_order() -> None:
     """A file of orders that has a column too many is judged as one."""
     codes = {one.code for one in check("CampaignId,EventDate,OrderId,Reason", "1,2026-11-20T18:00:22+00:00,A,x")[1]}
-    assert {"CHECK_COLUMN_UNKNOWN", "NO_ITEM"} <= codes
+    assert {"CHECK_COLUMN_UNKNOWN", "ACTION_REF_NOT_FOUND"} <= codes

@@ -57,7 +57,7 @@ def alter(shop: Shop, script: str, **values: object) -> None:
     [
         (WITHOUT_KEY + ON_TWO_BATCHES, "is in 2 places: delivered, delivered"),
         ("INSERT INTO unsent (revision_id, event_type) VALUES (<one>, '')", "is in 2 places: delivered, pending"),
-        ("INSERT INTO left_out VALUES (<one>, 1, 'held', '', '')", "is in 2 places: delivered, held"),
+        ("INSERT INTO left_out VALUES (<one>, 1, 'held', '', '', NULL)", "is in 2 places: delivered, held"),
         ("DELETE FROM batch_line WHERE revision_id = <one>", "is in 0 places"),
         ("DELETE FROM left_out WHERE state = 'expired'", "is in 0 places"),
         ("UPDATE left_out SET state = 'expired'", "is expired, not held"),

@@ -27,7 +27,7 @@ from app.service import Service, assemble
 from tests.crash.flaws import FLAWS
 
 CHANNELS: Final = tuple(f"{channels.__name__}.{one.name}" for one in pkgutil.iter_modules(channels.__path__))
-LOGGERS: Final = ("app.batches", "app.delivery.deliver", *CHANNELS)
+LOGGERS: Final = ("app.batches.amend", "app.batches.build", "app.batches.exporter", "app.delivery.deliver", *CHANNELS)
 ONCE: Final = ("export.claimed", "export.ending", "export.done")
 BEFORE: Final = (
     "export.selecting",
