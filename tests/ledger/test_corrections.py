@@ -414,6 +414,19 @@ def test_every_fault_of_a_body_is_listed(shop: Shop) -> None:
     problem(refused, 422, "DUPLICATE_KEY")
 
 
+def test_a_refusal_says_what_to_send(shop: Shop) -> None:
+    """In words for people: no pattern, and nothing of the library that found the fault."""
+    empty = problem(shop.send("reversal", items=[]), 422, "INVALID")
+    assert empty["detail"] == "/items: This list is empty; name at least one."
+    blank = problem(shop.send("reversal", items=[{"sku": ""}]), 422, "BLANK")
+    assert blank["detail"] == "/items/0/sku: This is empty; leave it out if there is none."
+    for key in ("two words", "x" * 256):
+        unusable = problem(shop.send("reversal", key=key), 422, "INVALID_PARAMETER")
+        assert unusable["detail"].endswith("has 1 to 255 visible characters of ASCII, and no blank.")
+    unknown = shop.client.put("/orders/B-1/attribution", json={"media_id": 1}, headers=ORDERING)
+    assert "?event_type=KEY names another one" in problem(unknown, 404, "ORDER_NOT_FOUND")["detail"]
+
+
 def test_a_locked_order_cannot_be_corrected(sent: Shop, make_settings: Callable[..., Any]) -> None:
     """impact.com would refuse it; the order shows when it locks. One that has not left is not locked there."""
     old = (datetime.now(UTC) - timedelta(days=3)).isoformat()
