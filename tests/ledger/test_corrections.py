@@ -15,8 +15,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert, select, text
 
+from app.batches.parents import ParentState
 from app.batches.store import BATCH, CORRECTION_LINE, EXPORT, LEFT_OUT
 from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
+from app.conversions.order import NO_ATTRIBUTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.database import Database
 from app.delivery.parcel import Parcel, Progress
@@ -654,7 +656,11 @@ ROOT = Path(__file__).parent.parent.parent
 README, LIFE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/order-life.md"))
 SOURCES = [
     ROOT / "app" / name
-    for name in ("conversions/correction.py", "conversions/correction_body.py", "ledger/corrections.py")
+    for name in (
+        *("conversions/order_body.py", "conversions/extra.py", "conversions/chain.py", "strict_json.py"),
+        *("conversions/correction.py", "conversions/correction_body.py", "ledger/corrections.py"),
+        *("ledger/intake.py", "ledger/orders.py", "ledger/revise.py", "batches/build.py"),
+    )
 ]
 
 
@@ -680,6 +686,7 @@ def test_the_readmes_refund_is_taken(client: TestClient) -> None:
 def test_every_message_and_state_can_be_looked_up() -> None:
     """A code, a state or a reason that the service can say stands in docs/order-life.md."""
     said = {code for one in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', one.read_text("utf-8"))}
-    words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState}
+    waits = set(ParentState) - {ParentState.DELIVERED}
+    words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState, *waits, NO_ATTRIBUTION}
     assert {word for word in words if f"`{word}`" not in LIFE} == set()
-    assert len(said) > 15
+    assert len(said) > 35
