@@ -33,8 +33,10 @@ from app.delivery.resume import redeliver_all
 from app.doctor import commands
 from app.errors import Failure, LeaseLost
 from app.import_command import import_orders
+from app.ledger import corrections_store as corrections
 from app.ledger import export_routes
-from app.ledger.exports import ExportView, find_batch, find_export, is_settled
+from app.ledger import store as ledger
+from app.ledger.exports import ExportView, find_batch, find_export, is_settled, with_deadlines
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.purge import purge
@@ -160,7 +162,9 @@ def export(
     if wait:
         with _progress("exporting", "batches") as step:
             asked = _finish(service, asked, step)
-    typer.echo(asked.model_dump_json(indent=2))
+    with service.database.snapshot() as session:
+        told = with_deadlines(session, service.settings, asked, service.clock())
+    typer.echo(told.model_dump_json(indent=2))
     if asked.state == "failed":
         raise Failure(asked.failure or "The export failed.")
 
@@ -185,8 +189,11 @@ def _show_plans(service: Service) -> None:
             typer.echo(
                 f"{plan.event_type}: {plan.file.rows} rows, {len(plan.orders)} orders, {len(plan.file.content)} bytes"
             )
+        with service.database.snapshot() as session:
+            orders = ledger.orders_of(session, [one.revision_id for one in plan.omissions])
         for one in plan.omissions:
-            typer.echo(f"{plan.event_type}: revision {one.revision_id} {one.state} ({one.reason}): {one.detail}")
+            _, order_id = orders[one.revision_id]
+            typer.echo(f"{plan.event_type}: order {order_id} {one.state} ({one.reason}): {one.detail}")
     amended, held = _show_corrections(service)
     corrections = f", and {amended} corrections, {held} would be held" if amended or held else ""
     typer.echo(f"{sent} orders would be sent, {left} would not{corrections}. Nothing was changed.")
@@ -200,8 +207,11 @@ def _show_corrections(service: Service) -> tuple[int, int]:
         if plan.file:
             size = f"{plan.file.rows} rows, {len(plan.corrections)} corrections, {len(plan.file.content)} bytes"
             typer.echo(f"{plan.event_type}: {size}")
+        with service.database.snapshot() as session:
+            orders = corrections.orders_of(session, [one.correction_id for one in plan.holds])
         for one in plan.holds:
-            typer.echo(f"{plan.event_type}: correction {one.correction_id} held ({one.reason}): {one.detail}")
+            _, order_id = orders[one.correction_id]
+            typer.echo(f"{plan.event_type}: correction of order {order_id} held ({one.reason}): {one.detail}")
     return sent, held
 
 

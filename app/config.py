@@ -259,6 +259,8 @@ def _variable(one: type[BaseSettings], field: str) -> str:
 
 def _sentence(one: type[BaseSettings], fault: Any) -> str:
     message: str = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "tuple_type":
+        message = 'write a list, such as ["one", "another"]'
     if not fault["loc"]:
         return message
     inner = "".join(f" [{part}]" for part in fault["loc"][1:])

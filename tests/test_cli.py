@@ -116,7 +116,7 @@ def test_a_dry_run_changes_nothing(database_with_orders: str) -> None:
     first, second = (run("export", "--dry-run", CAPTURE_DATABASE_URL=database_with_orders) for _ in range(2))
     assert first.stdout == second.stdout
     assert "2 orders would be sent, 1 would not" in first.stdout
-    assert "no_attribution" in first.stdout
+    assert "default: order C held (no_attribution): " in first.stdout
     assert not Path("var/outbox").exists()
     assert json.loads(run("export", "--wait", CAPTURE_DATABASE_URL=database_with_orders).stdout)["exported"] == 2
 
@@ -131,7 +131,8 @@ def test_a_dry_run_tells_of_corrections(database_with_orders: str) -> None:
     database.close()
     shown = run("export", "--dry-run", **settings, CAPTURE_MAX_ROWS="2").stdout
     assert "default: 1 rows, 1 corrections, " in shown
-    assert "held (too_many_items): It has 3 lines, and a file at most 2 rows; raise CAPTURE_MAX_ROWS." in shown
+    held = "It has 3 lines, and a file at most 2 rows; raise CAPTURE_MAX_ROWS."
+    assert f"default: correction of order B held (too_many_items): {held}\n" in shown
     assert "and 1 corrections, 1 would be held. Nothing was changed." in shown
     export = json.loads(run("export", "--wait", **settings).stdout)
     assert (export["corrections"], export["corrections_waiting"], export["corrections_held"]) == (2, 0, 0)
@@ -147,6 +148,7 @@ def test_an_export_needs_no_running_service(database_with_orders: str) -> None:
     export = json.loads(told.stdout)
     assert (export["state"], export["exported"], export["held"], export["expired"]) == ("done", 2, 1, 0)
     assert [(one["order_id"], one["reason"]) for one in export["left_out"]] == [("C", "no_attribution")]
+    assert export["deadlines"]["within_days"] == 7
     [batch] = export["batches"]
     assert batch["state"] == "delivered"
     [file] = Path("out").iterdir()

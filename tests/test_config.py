@@ -197,6 +197,7 @@ def test_a_level_is_one_line_and_so_is_a_column(
         (f'{CHAINED}columns = ["EventCode"]\n', "EventCode is the column of mobile app events"),
         (f'{CHAINED}event_code = "SALE"\n', "only mobile app events have a code"),
         ('[a]\ncampaign_id = 1\naction_tracker_id = 2\nlevel = "mobile"\nevent_code = "a\\nb"\n', "line breaks"),
+        ('[a]\ncampaign_id = 1\naction_tracker_id = 2\nreasons = "Broken"\n', "reasons.*write a list, such as"),
         ("[A_B]\ncampaign_id = 1\naction_tracker_id = 2\n", "A_B"),
         ("[a\n", "not TOML"),
     ],

@@ -26,6 +26,10 @@ FIELDS: Final = frozenset(
     }
 )
 _PREFIX: Final = "Value error, "
+_SAID: Final = {
+    "missing": "this is required",
+    "extra_forbidden": "there is no such key; docs/import.md has those that there are",
+}
 _ASCII: Final = bytes(range(128))
 _FIELD_OF: Final = (
     {name: field for name, field in OWN_FIELD.items() if field != "event_type"} | IDS | {"ItemPrice": UNIT_PRICE}
@@ -127,7 +131,8 @@ def read_mapping(text: str) -> Mapping:
         raise InvalidFile(f"The mapping is not TOML: {error}.") from None
     except ValidationError as error:
         sentences = [
-            f"The mapping's {'.'.join(map(str, fault['loc'])) or 'fields'}: {fault['msg'].removeprefix(_PREFIX)}."
+            f"The mapping's {'.'.join(map(str, fault['loc'])) or 'fields'}:"
+            f" {_SAID.get(fault['type'], fault['msg'].removeprefix(_PREFIX))}."
             for fault in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidFile("\n".join(sentences)) from None

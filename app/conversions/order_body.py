@@ -382,6 +382,8 @@ _SENTENCES_BY_TYPE: Final = {
     "string_unicode": "This is not text.",
     "extra_forbidden": "There is no such field; see the API's description for its exact name.",
     "string_pattern_mismatch": "This is blank; leave it out if there is none.",
+    "string_too_short": "This is empty; leave it out if there is none.",
+    "too_short": "This list is empty; name at least one.",
 }
 
 

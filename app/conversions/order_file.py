@@ -42,6 +42,8 @@ class Entry:
     order: Order | None
     code: str = ""
     reason: str = ""
+    order_id: str | None = None
+    """Of lines with something wrong: the order that they are of, if all of them say the same."""
 
     @property
     def lines(self) -> int:
@@ -182,7 +184,9 @@ def _refused(block: Block, first: int, end: int, faults: Sequence[Fault], table:
     told = [_sentence(fault, block, first, table) for fault in faults[:_TOLD]]
     if len(faults) > _TOLD:
         told.append(f"and {len(faults) - _TOLD} more faults")
-    return Entry(block, first, end, None, InvalidInput(faults).code, "; ".join(told))
+    named = {table.order_id(row) for row in block.rows[first:end]}
+    order_id = named.pop() if len(named) == 1 else None
+    return Entry(block, first, end, None, InvalidInput(faults).code, "; ".join(told), order_id)
 
 
 def _sentence(fault: Fault, block: Block, first: int, table: Table) -> str:

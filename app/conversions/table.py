@@ -14,6 +14,7 @@ from typing import Any, Final
 from app.conversions.cells import Convert, Unclear, converter
 from app.conversions.mapping import UNIT_PRICE, field_of
 from app.conversions.mapping import Mapping as MappingFile
+from app.conversions.order import is_order_id
 from app.errors import Fault, InvalidFile, pointer_to
 from app.impact.columns import EXTRA, Level
 
@@ -90,6 +91,11 @@ class Table:
     def is_blank(self, key: Any) -> bool:
         """Say whether lines with this key name no order, so that each stands for itself."""
         return not (key if isinstance(key, str) else key[0])
+
+    def order_id(self, row: Sequence[str]) -> str | None:
+        """Return the id of the order that a line is of, None if it tells none that can be shown."""
+        told = row[self._order_id] if len(row) == self.width else ""
+        return told if is_order_id(told) else None
 
     def body(self, rows: Sequence[Sequence[str]]) -> tuple[dict[str, Any], list[Fault]]:
         """Return the body of an order with these lines, and what is wrong with how they say it."""
@@ -206,7 +212,8 @@ def _named(header: Sequence[str]) -> dict[str, int]:
         field = field_of(cell.strip())
         if field is None:
             raise InvalidFile(
-                f"{cell!r} is no column of impact.com's; take it out, or say by --mapping which columns mean what."
+                f"{cell!r} is no column of impact.com's; take it out, or tell `conversion-capture import` by --mapping"
+                " which columns mean what."
             )
         if field in positions:
             raise InvalidFile(f"{cell!r} says again what another column says; take one of the two out.")

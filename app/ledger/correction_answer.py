@@ -22,7 +22,7 @@ DETAILS: Final = {
     " reverse this order: reverse it in impact.com's interface or by its API.",
 }
 CANCELLED: Final = "Nothing of the order had left, and nothing of it will."
-UNDONE: Final = "Nothing differs any more from what impact.com was told: nothing is sent."
+UNDONE: Final = "Nothing differs from what impact.com was told of the order: nothing is sent."
 
 
 class CorrectedItem(BaseModel):

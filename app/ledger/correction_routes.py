@@ -1,10 +1,12 @@
 """HTTP of corrections: modifications, reversals and refunds of orders."""
 
+import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 
 from app.config import DEFAULT_EVENT_TYPE
 from app.conversions.correction_body import BODIES
@@ -20,11 +22,19 @@ from app.web import Now, SettingsDep, limited_body, problems
 router = APIRouter(tags=["corrections"])
 
 Body = Annotated[bytes, Depends(limited_body(BODY_LIMIT))]
+_KEY: Final = r"^[!-~]{1,255}$"
+
+
+def _key(value: str) -> str:
+    if not re.fullmatch(_KEY, value):
+        raise PydanticCustomError("key", "An Idempotency-Key has 1 to 255 visible characters of ASCII, and no blank")
+    return value
+
+
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_key), Field(json_schema_extra={"pattern": _KEY})] | None,
     Header(
-        pattern=r"^[!-~]{1,255}$",
-        description="A name of your own for this correction of this order: the same call again gets the first answer.",
+        description="A name of your own for this correction of this order: the same call again gets the first answer."
     ),
 ]
 

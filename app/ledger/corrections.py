@@ -61,7 +61,7 @@ class _Case:
 def unknown_order() -> NotFound:
     """Return the refusal of a correction of an order that is not recorded."""
     return NotFound(
-        "No order with this id is recorded for this event type; POST /orders first, or name its event_type.",
+        "No order with this id is recorded for this event type: POST /orders first; ?event_type=KEY names another one.",
         code="ACTION_NOT_FOUND",
     )
 

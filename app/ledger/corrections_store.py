@@ -1,4 +1,4 @@
-"""Reading what became of corrections, across the stages. Every statement starts at an order's key."""
+"""Reading what became of corrections, across the stages. Every statement starts at the key of one, or of an order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from app.batches.store import BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
+from app.conversions.store import CONVERSION
 from app.ledger.state import CorrectionState, correction_state
 from app.ledger.store import files_of
 
@@ -60,6 +61,16 @@ def corrections_of(session: Session, conversion_id: int) -> Sequence[Row[Any]]:
     columns = (CORRECTION.c[name] for name in ("id", "number", "kind", "reason", "recorded_at", "occurred_at"))
     newest = select(*columns).where(CORRECTION.c.conversion_id == conversion_id).order_by(CORRECTION.c.number.desc())
     return session.connection().execute(newest.limit(SHOWN)).all()[::-1]
+
+
+def orders_of(session: Session, correction_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Return the event type and the order id that each correction is of."""
+    statement = (
+        select(CORRECTION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
+        .join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+        .where(CORRECTION.c.id.in_(correction_ids))
+    )
+    return {row.id: (row.event_type, row.order_id) for row in session.connection().execute(statement)}
 
 
 def places(session: Session, conversion_id: int, correction_ids: Sequence[int]) -> dict[int, Place]:

@@ -43,4 +43,4 @@ def _answers(database: Database, entries: Sequence[Entry], now: datetime) -> lis
 
 def _refusal(entry: Entry) -> dict[str, Any]:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return {"order_id": None, "status": int(status), "problem": problem(status, entry.code, entry.reason)}
+    return {"order_id": entry.order_id, "status": int(status), "problem": problem(status, entry.code, entry.reason)}

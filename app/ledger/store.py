@@ -166,17 +166,22 @@ def _queued(*, doubtful: bool) -> Select[Any]:
     return not_arrived.where(unknown > 0 if doubtful else unknown == 0)
 
 
+def orders_of(session: Session, revision_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Return the event type and the order id of each revision."""
+    statement = (
+        select(REVISION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
+        .join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
+        .where(REVISION.c.id.in_(revision_ids))
+    )
+    return {row.id: (row.event_type, row.order_id) for row in session.connection().execute(statement)}
+
+
 def left_out(session: Session, export_id: int, most: int) -> list[dict[str, Any]]:
     """Return what an export left out and no later one has looked at, in the order of recording: the first `most`."""
     connection = session.connection()
     omitted = select(LEFT_OUT).where(LEFT_OUT.c.export_id == export_id).order_by(LEFT_OUT.c.revision_id).limit(most)
     rows = connection.execute(omitted).all()
-    orders = (
-        select(REVISION.c.id, CONVERSION.c.event_type, CONVERSION.c.order_id)
-        .join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
-        .where(REVISION.c.id.in_([row.revision_id for row in rows]))
-    )
-    named = {row.id: (row.event_type, row.order_id) for row in connection.execute(orders)} if rows else {}
+    named = orders_of(session, [row.revision_id for row in rows])
     told = ((*named[row.revision_id], row.state, row.reason, row.detail) for row in rows)
     return [dict(zip(("event_type", "order_id", "state", "reason", "detail"), one, strict=True)) for one in told]
 

@@ -417,7 +417,11 @@ def test_hours_that_clocks_skip_or_repeat(when: str, seen: str | None) -> None:
         ('time_zone = "Middle/Earth"\n[columns]\norder_id = "X"', "no time zone"),
         ('decimal_mark = ","\nthousands_mark = ","\n[columns]\norder_id = "X"', "not the same"),
         ('[columns]\namount = "X"\nunit_price = "Y"', "not both"),
-        ('dekimal = ","\n[columns]\norder_id = "X"', "dekimal"),
+        (
+            'dekimal = ","\n[columns]\norder_id = "X"',
+            "dekimal: there is no such key; docs/import.md has those that there are",
+        ),
+        ('delimiter = ";"', "columns: this is required"),
     ],
 )
 def test_a_wrong_mapping_is_told_by_name(text: str, sentence: str) -> None:

@@ -15,8 +15,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, insert, select, text
 
+from app.batches.parents import ParentState
 from app.batches.store import BATCH, CORRECTION_LINE, EXPORT, LEFT_OUT
 from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
+from app.conversions.order import NO_ATTRIBUTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.database import Database
 from app.delivery.parcel import Parcel, Progress
@@ -414,6 +416,19 @@ def test_every_fault_of_a_body_is_listed(shop: Shop) -> None:
     problem(refused, 422, "DUPLICATE_KEY")
 
 
+def test_a_refusal_says_what_to_send(shop: Shop) -> None:
+    """In words for people: no pattern, and nothing of the library that found the fault."""
+    empty = problem(shop.send("reversal", items=[]), 422, "INVALID")
+    assert empty["detail"] == "/items: This list is empty; name at least one."
+    blank = problem(shop.send("reversal", items=[{"sku": ""}]), 422, "BLANK")
+    assert blank["detail"] == "/items/0/sku: This is empty; leave it out if there is none."
+    for key in ("two words", "x" * 256):
+        unusable = problem(shop.send("reversal", key=key), 422, "INVALID_PARAMETER")
+        assert unusable["detail"].endswith("has 1 to 255 visible characters of ASCII, and no blank.")
+    unknown = shop.client.put("/orders/B-1/attribution", json={"media_id": 1}, headers=ORDERING)
+    assert "?event_type=KEY names another one" in problem(unknown, 404, "ORDER_NOT_FOUND")["detail"]
+
+
 def test_a_locked_order_cannot_be_corrected(sent: Shop, make_settings: Callable[..., Any]) -> None:
     """impact.com would refuse it; the order shows when it locks. One that has not left is not locked there."""
     old = (datetime.now(UTC) - timedelta(days=3)).isoformat()
@@ -641,7 +656,11 @@ ROOT = Path(__file__).parent.parent.parent
 README, LIFE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/order-life.md"))
 SOURCES = [
     ROOT / "app" / name
-    for name in ("conversions/correction.py", "conversions/correction_body.py", "ledger/corrections.py")
+    for name in (
+        *("conversions/order_body.py", "conversions/extra.py", "conversions/chain.py", "strict_json.py"),
+        *("conversions/correction.py", "conversions/correction_body.py", "ledger/corrections.py"),
+        *("ledger/intake.py", "ledger/orders.py", "ledger/revise.py", "batches/build.py"),
+    )
 ]
 
 
@@ -667,6 +686,7 @@ def test_the_readmes_refund_is_taken(client: TestClient) -> None:
 def test_every_message_and_state_can_be_looked_up() -> None:
     """A code, a state or a reason that the service can say stands in docs/order-life.md."""
     said = {code for one in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', one.read_text("utf-8"))}
-    words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState}
+    waits = set(ParentState) - {ParentState.DELIVERED}
+    words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState, *waits, NO_ATTRIBUTION}
     assert {word for word in words if f"`{word}`" not in LIFE} == set()
-    assert len(said) > 15
+    assert len(said) > 35

@@ -238,11 +238,13 @@ def test_csv_over_http(client: TestClient, database: Database) -> None:
         told = [json.loads(each) for each in answer.content.splitlines()]
         assert [(each["line"], each["order_id"], each["status"]) for each in told] == [
             (2, "A", status),
-            (4, None, 422),
+            (4, "B", 422),
             (5, "C", status),
         ]
         assert told[1]["problem"]["code"] == "AMOUNT_NEGATIVE_OR_NOT_A_NUMBER"
     assert [one.order_id for one in recorded(database)] == ["A", "C"]
+    unclear = [json.loads(each) for each in post(file(line("D"), line("E") + ",more", line("F"))).content.splitlines()]
+    assert [(each["line"], each["order_id"], each["status"]) for each in unclear] == [(2, None, 422)]
     refused = post("Colour\nred\n")
     assert (refused.status_code, refused.json()["code"]) == (422, "FILE_INVALID")
     assert post(file(*(line(f"N-{number}") for number in range(10_001)))).status_code == 413
