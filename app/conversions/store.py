@@ -161,7 +161,7 @@ def customers(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, str 
     newest = newest_revisions(session, list(ids.values()))
     statement = select(REVISION.c.conversion_id, REVISION.c.customer_id).where(REVISION.c.id.in_(newest.values()))
     found = {row.conversion_id: row.customer_id for row in session.connection().execute(statement)}
-    return {key: found[number] for key, number in ids.items()}
+    return {key: found[number] for key, number in ids.items() if number in found}  # one that has moved says nothing
 
 
 def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:
