@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from app.batches import store as batches
 from app.config import Settings
 from app.delivery import store
 from app.errors import Conflict
@@ -14,10 +15,10 @@ def redeliver(session: Session, settings: Settings, batch: int, event_type: str)
 
     Raises Conflict if it would undo later corrections.
     """
+    batches.pause_export(session)  # lest a later correction leaves beside it
     if (later := store.corrected_since(session, batch)) is not None:
         raise Conflict(
-            f"Orders of this file were corrected again since, by {later}, which has arrived: this one would put their"
-            " old values back. If lines of it are missing at impact.com, take its file from here, keep those lines, and"
+            f"Orders of this file were corrected again since, by {later}: this one would put their old values back. If lines of it are missing at impact.com, take its file from here, keep those lines, and"
             " upload it by hand.",
             code="CORRECTED_SINCE",
         )
