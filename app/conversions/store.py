@@ -213,6 +213,14 @@ def lock(session: Session, conversion_id: int) -> None:
     session.connection().execute(mine)
 
 
+def lock_all(session: Session, conversion_ids: Iterable[int]) -> None:
+    """Do the same for some orders, in one order for everybody, lest two wait for each other."""
+    ids = sorted(conversion_ids)
+    for start in range(0, len(ids), LOOKUP_CHUNK):
+        these = select(CONVERSION.c.id).where(CONVERSION.c.id.in_(ids[start : start + LOOKUP_CHUNK]))
+        session.connection().execute(these.order_by(CONVERSION.c.id).with_for_update())
+
+
 def lock_wait(session: Session, revision_id: int) -> None:
     """Let no export take this revision until the transaction ends; one that is about to is waited for."""
     mine = select(UNSENT.c.revision_id).where(UNSENT.c.revision_id == revision_id).with_for_update()

@@ -18,8 +18,8 @@ def redeliver(session: Session, settings: Settings, batch: int, event_type: str)
     batches.pause_export(session)  # lest a later correction leaves beside it
     if (later := store.corrected_since(session, batch)) is not None:
         raise Conflict(
-            f"Orders of this file were corrected again since, by {later}: this one would put their old values back. If lines of it are missing at impact.com, take its file from here, keep those lines, and"
-            " upload it by hand.",
+            f"Orders of this file were corrected again since, by {later}: this one would put their old values back. If"
+            " lines of it are missing at impact.com, take its file from here, keep those lines, and upload it by hand.",
             code="CORRECTED_SINCE",
         )
     store.requeue(session, batch)

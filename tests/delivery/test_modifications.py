@@ -189,7 +189,8 @@ def at_place() -> Iterator[Callable[[str, Callable[[], None]], None]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "refused", "sent"), [("batch.checked", [], ["5.00", "5.00"]), ("batch.committing", ["A"], ["5.00", "3.00"])]
+    ("place", "refused", "sent"),
+    [("batch.checked", [], ["5.00", "5.00"]), ("batch.committing", ["A"], ["5.00", "3.00"])],
 )
 def test_a_redelivery_beside_an_export_lets_one_of_both_wait(
     service: Service,
