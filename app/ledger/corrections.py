@@ -22,7 +22,7 @@ from app.conversions.correction_body import fingerprint, read_correction
 from app.conversions.store import Recorded
 from app.conversions.wish import Kind, Line, Lines, Wish
 from app.database import Database, only_by_keys, retried
-from app.errors import Fault, InvalidInput, NotFound
+from app.errors import Conflict, Fault, InvalidInput, NotFound
 from app.event_type import EventType
 from app.impact.reasons import known_reasons
 from app.ledger import corrections_store as ledger
@@ -85,6 +85,7 @@ def accept(database: Database, settings: Settings, request: Request, now: dateti
         known = request.idempotency_key and store.with_key(session, conversion_id, request.idempotency_key)
         if known:
             return _replay(known.request, known.answer, wish)
+        _require_own_action(session, conversion_id, wish)
         case = _look(session, conversion_id, wish, event_type)
         corrected = correct(case.standing, wish, now)
         return Answered(_record(session, case, wish, corrected, request.idempotency_key, now))
@@ -95,6 +96,16 @@ def _replay(request: str, answer: str, wish: Wish) -> Answered:
         detail = "This Idempotency-Key was used for another correction of this order; give each one its own."
         raise InvalidInput([Fault("IDEMPOTENCY_KEY_REUSED", detail)])
     return Answered(answer.encode(), replayed=True)
+
+
+def _require_own_action(session: Session, conversion_id: int, wish: Wish) -> None:
+    """Raise Conflict if the correction names another order's action, which would be changed in its place."""
+    if wish.action_id is not None and store.names_another(session, conversion_id, wish.action_id):
+        raise Conflict(
+            f"Another order is the action {wish.action_id} at impact.com; look up which of the two it is. Nothing was"
+            " changed.",
+            code="ACTION_ID_TAKEN",
+        )
 
 
 # The order as the correction finds it ---------------------------------------------------------------------------

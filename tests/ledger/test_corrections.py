@@ -557,6 +557,16 @@ def test_impacts_own_id_of_an_order_is_kept(sent: Shop) -> None:
     assert [row.action_id for row in all_rows(sent.service.database, ACTION)] == ["1000.4636.158133"]
 
 
+def test_one_action_is_not_two_orders(sent: Shop) -> None:
+    """A mistaken id would change the action of another order."""
+    sent.accepted("refund", amount="1.00", action_id="1000.4636.158132")
+    sent.order("B-1")
+    mistaken = sent.send("refund", "B-1", amount="1.00", action_id="1000.4636.158132")
+    problem(mistaken, 409, "ACTION_ID_TAKEN")
+    assert sent.lines("B-1") == [(1, "42.50"), (1, "13.50")]
+    assert sent.send("refund", "B-1", amount="1.00").status_code == 202
+
+
 # Many at once ---------------------------------------------------------------------------------------------------
 
 
