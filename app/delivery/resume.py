@@ -31,6 +31,7 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
 
     Those that would undo later corrections are left as they are.
     """
+    batches.pause_export(session)
     waiting = [row for row in store.waiting_for_a_person(session) if store.corrected_since(session, row.batch) is None]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)
