@@ -160,10 +160,10 @@ class Tour:
     def corrections(self, name: str, count: int = OFTEN) -> None:
         """Correct orders that have left, before and after corrections of them left, and others that have not."""
         for number in range(count):
-            refund: dict[str, Any] = {"reason": "OTHER", "amount": "0.01", "action_id": "1000.1"}
-            refund["occurred_at"] = self.clock.now.isoformat()
+            refund = {"reason": "OTHER", "amount": "0.01", "occurred_at": self.clock.now.isoformat()}
             for order_id in (f"H-{10 * number + 9}", f"H-{10 * number + 1}", f"{name}-{number}"):
                 headers = bearer(ORDER_KEY) | {"Idempotency-Key": name}
+                refund["action_id"] = order_id.replace("-", ".")
                 for _ in range(2):
                     answer = self.client.post(f"/orders/{order_id}/refunds", json=refund, headers=headers)
                     assert answer.status_code == 202, answer.text

@@ -213,11 +213,11 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
     with database.transaction() as session:
         only_by_keys(session)
         taken = store.take(session, plan.corrections)
+        advance(session, settings, claimed, corrections=len(plan.corrections))  # before the look: see pause_export
         if taken != len(plan.corrections) or store.not_arrived(session, plan.orders):
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})
-        advance(session, settings, claimed, corrections=len(plan.corrections))
         store.hold(session, plan.holds)
         if plan.file:
             size = len(plan.orders)

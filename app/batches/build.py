@@ -34,12 +34,13 @@ from app.batches.batch import (
 )
 from app.batches.commit import Clock, advance, batch_row, until_committed
 from app.batches.lines_store import read_lines
-from app.batches.parents import ParentState, why_held
+from app.batches.parents import OTHER_CUSTOMER, ParentState, why_cut_off, why_held
 from app.batches.parents_store import parent_states
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
 from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions import store as conversions
+from app.conversions.chain import about_recorded_parent
 from app.conversions.order import PARENT_NOT_DELIVERED, Order, OrderKey
 from app.conversions.store import Recorded
 from app.database import Database, only_by_keys, retried
@@ -195,13 +196,14 @@ def _judged(
     sizes: dict[int, int] = {}
     omitted: dict[int, Omission] = {}
     loaded = conversions.load(session, list(doubtful))
-    parents = parent_states(session, [one.order.parent for one in loaded if one.order.parent])
+    named = [one.order.parent for one in loaded if one.order.parent]
+    parents, customers = parent_states(session, named), conversions.customers(session, named)
     for one in loaded:
         reason = doubtful[one.revision_id]
         if reason == PARENT_NOT_DELIVERED:
             reason = None  # it may be delivered by now
         omission = _omission(one, reason, most_items, limit, plan.now, configured=configured)
-        omission = omission or _behind_parent(one, parents) or (_beyond_a_line(one) if one_line else None)
+        omission = omission or _behind_parent(one, parents, customers) or (_beyond_a_line(one) if one_line else None)
         if omission:
             omitted[one.revision_id] = omission
         sizes[one.revision_id] = 0 if omission else len(one.order.items)
@@ -265,15 +267,19 @@ def _omission(
     return None
 
 
-def _behind_parent(recorded: Recorded, parents: Mapping[OrderKey, ParentState]) -> Omission | None:
+def _behind_parent(
+    recorded: Recorded, parents: Mapping[OrderKey, ParentState], customers: Mapping[OrderKey, str | None]
+) -> Omission | None:
     """Say why a chained action does not go yet, or None if its parent has arrived or it has none."""
     parent = recorded.order.parent
     if parent is None:
         return None
     state = parents.get(parent, ParentState.ON_ITS_WAY)
-    if state is ParentState.DELIVERED:
-        return None
-    return Omission(recorded.revision_id, "held", state.value, why_held(parent, state), again=True)
+    if state is not ParentState.DELIVERED:
+        return Omission(recorded.revision_id, "held", state.value, why_held(parent, state), again=True)
+    if about_recorded_parent(recorded.order, customers) is None:
+        return None  # as it was when the order came, unless the parent was replaced before it left
+    return Omission(recorded.revision_id, "held", OTHER_CUSTOMER, why_cut_off(recorded.order.key, parent), again=True)
 
 
 def _attribution_of(order: Order) -> str:

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from app.conversions.order import PARENT_NOT_DELIVERED, OrderKey
 
@@ -13,6 +14,20 @@ class ParentState(StrEnum):
     ON_ITS_WAY = PARENT_NOT_DELIVERED
     EXPIRED = "parent_expired"
     CANCELLED = "parent_cancelled"
+
+
+OTHER_CUSTOMER: Final = "parent_customer_differs"
+"""Why a chained action is held whose parent was replaced by one of another customer before it left."""
+
+
+def why_cut_off(child: OrderKey, parent: OrderKey) -> str:
+    """Return the sentence about a child that is held because the two have different customers."""
+    (own_type, own_id), (event_type, order_id) = child, parent
+    path = f"/orders/{quote(own_id, safe='')}?event_type={own_type}"
+    return (
+        f"Its parent, order {order_id} of {event_type}, was sent with another customer_id, and a child is linked to its"
+        f" parent by the same one; replace this order by PUT {path}."
+    )
 
 
 def why_held(parent: OrderKey, state: ParentState) -> str:

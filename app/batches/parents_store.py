@@ -19,7 +19,7 @@ def parent_states(session: Session, parents: Sequence[OrderKey]) -> dict[OrderKe
     ids = conversions.find_keys(session, list(dict.fromkeys(parents)))
     newest = conversions.newest_revisions(session, list(ids.values()))
     states = _states(session, list(newest.values()))
-    return {key: states.get(newest[number], ParentState.ON_ITS_WAY) for key, number in ids.items()}
+    return {key: states.get(newest.get(number, 0), ParentState.ON_ITS_WAY) for key, number in ids.items()}
 
 
 def _states(session: Session, revision_ids: Sequence[int]) -> dict[int, ParentState]:

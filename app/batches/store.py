@@ -228,6 +228,11 @@ def find_export(session: Session, export_id: int) -> Row[Any] | None:
     return session.connection().execute(select(EXPORT).where(EXPORT.c.id == export_id)).one_or_none()
 
 
+def pause_export(session: Session) -> None:
+    """Let the open export commit no file until the transaction ends. Where there is one writer, that is so already."""
+    session.connection().execute(select(EXPORT.c.id).where(EXPORT.c.slot == OPEN).with_for_update())
+
+
 def claim_export(session: Session, lease: timedelta) -> Claim | None:
     """Take the open export, if there is one and nobody's lease on it is running."""
     connection, now = session.connection(), database_now(session)

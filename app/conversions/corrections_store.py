@@ -208,6 +208,12 @@ def cancel(session: Session, revision_id: int, correction_id: int) -> None:
     session.connection().execute(insert(CANCELLED), [{"revision_id": revision_id, "correction_id": correction_id}])
 
 
+def names_another(session: Session, conversion_id: int, action_id: str) -> bool:
+    """Say whether this is the name of another order at impact.com."""
+    others = ACTION.c.action_id == action_id, ACTION.c.conversion_id != conversion_id
+    return session.connection().execute(select(ACTION.c.conversion_id).where(*others).limit(1)).first() is not None
+
+
 def name_action(session: Session, conversion_id: int, action_id: str) -> None:
     """Note the name that impact.com gave to an order, in place of one that was noted before."""
     connection = session.connection()

@@ -161,7 +161,7 @@ def customers(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, str 
     newest = newest_revisions(session, list(ids.values()))
     statement = select(REVISION.c.conversion_id, REVISION.c.customer_id).where(REVISION.c.id.in_(newest.values()))
     found = {row.conversion_id: row.customer_id for row in session.connection().execute(statement)}
-    return {key: found[number] for key, number in ids.items()}
+    return {key: found[number] for key, number in ids.items() if number in found}  # one that has moved says nothing
 
 
 def fingerprints(session: Session, conversion_ids: Sequence[int]) -> dict[int, set[str]]:
@@ -211,6 +211,14 @@ def lock(session: Session, conversion_id: int) -> None:
     """Let nobody else change this order until the transaction ends. Where there is one writer, that is so already."""
     mine = select(CONVERSION.c.id).where(CONVERSION.c.id == conversion_id).with_for_update()
     session.connection().execute(mine)
+
+
+def lock_all(session: Session, conversion_ids: Iterable[int]) -> None:
+    """Do the same for some orders, in one order for everybody, lest two wait for each other."""
+    ids = sorted(conversion_ids)
+    for start in range(0, len(ids), LOOKUP_CHUNK):
+        these = select(CONVERSION.c.id).where(CONVERSION.c.id.in_(ids[start : start + LOOKUP_CHUNK]))
+        session.connection().execute(these.order_by(CONVERSION.c.id).with_for_update())
 
 
 def lock_wait(session: Session, revision_id: int) -> None:

@@ -1,6 +1,6 @@
 """Every statement by which the journal's files and the records of deliveries are held against each other."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -14,13 +14,15 @@ from app.batches.batch import BatchKind
 from app.batches.modification import Form, Modification, values
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
 from app.conversions import store as conversions
-from app.conversions.corrections_store import ACTION, CORRECTION
+from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION
+from app.conversions.order import Order
 from app.conversions.store import CONVERSION, REVISION
 from app.delivery.attempt import AttemptStatus, BatchState
 from app.delivery.kept import Kept
 from app.delivery.store import ATTEMPT
 from app.errors import OutcomeUnknown
 from app.impact.columns import Level
+from app.impact.currency import DECIMALS, format_amount
 
 CHUNK: Final = 500
 CHANNEL: Final = "journal"
@@ -67,6 +69,12 @@ def find_orders(session: Session, event_type: str, order_ids: Collection[str]) -
     return found
 
 
+def lock_orders(session: Session, kept: Kept) -> None:
+    """Let nobody change the orders of a file until the transaction ends."""
+    find = _find_actions if kept.form and kept.form.by_action else find_orders
+    conversions.lock_all(session, find(session, kept.event_type, kept.first_lines).values())
+
+
 def unbatched(session: Session, conversion_ids: Collection[int]) -> dict[int, int]:
     """Return the newest revision of those conversions whose newest is in no batch; one before it never leaves."""
     found: dict[int, int] = {}
@@ -82,6 +90,30 @@ def unbatched(session: Session, conversion_ids: Collection[int]) -> dict[int, in
     return found
 
 
+def changed_since(session: Session, kept: Kept, revisions: Mapping[str, int]) -> list[str]:
+    """Return those orders, by OrderId, that are cancelled, or whose revision comes to something else than in the file.
+
+    `revisions` are those that go back into it.
+    """
+    cancelled, same = set[int](), set[str]()
+    for chunk in _chunks(revisions.values()):
+        never = select(CANCELLED.c.revision_id).where(CANCELLED.c.revision_id.in_(chunk))
+        cancelled.update(session.connection().execute(never).scalars())
+        for one in conversions.load(session, chunk):
+            name = one.order.order_id
+            if kept.said[name] == _comes_to(one.order, whole=all(len(line) == 1 for line in kept.said[name])):
+                same.add(name)
+    return [name for name, revision_id in revisions.items() if name not in same or revision_id in cancelled]
+
+
+def _comes_to(order: Order, *, whole: bool) -> tuple[tuple[str, ...], ...]:
+    if order.currency not in DECIMALS:
+        return ()
+    if whole:
+        return ((format_amount(order.amount, order.currency),),)
+    return tuple((format_amount(item.amount, order.currency), str(item.quantity)) for item in order.items)
+
+
 def corrections_that_say(session: Session, kept: Kept) -> tuple[dict[str, int], list[str]]:
     """Return, by the names of their orders, the first corrections in no batch that say what a kept file says.
 
@@ -89,12 +121,12 @@ def corrections_that_say(session: Session, kept: Kept) -> tuple[dict[str, int], 
     """
     form = kept.form or Form(Level.ITEM, by_action=False)
     find = _find_actions if form.by_action else find_orders
-    conversions = find(session, kept.event_type, kept.first_lines)
-    known = _corrections_of(session, conversions.values())
+    orders = find(session, kept.event_type, kept.first_lines)
+    known = _corrections_of(session, orders.values())
     said = modifications.load(session, [one for some in known.values() for one, _ in some], form.level)
     free: dict[str, int] = {}
     placed = []
-    for name, conversion_id in conversions.items():
+    for name, conversion_id in orders.items():
         same = [
             (there, one) for one, there in known.get(conversion_id, ()) if _says(said[one], form) == kept.said[name]
         ]

@@ -29,7 +29,8 @@ class Damaged(Failure):
 class Kept:
     """A kept file: `first_lines` holds each order's first line by OrderId or ActionID, the header being line 1.
 
-    If it is one of modifications, `form` is there, and `said` holds the values of each order's lines.
+    `said` holds what is said of each order: amount and quantity of each line, where it has one; in a file of
+    modifications, which has a `form`, all values.
     """
 
     name: str
@@ -74,14 +75,16 @@ def _read(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
 
 
 def _orders(name: str, header: list[str], rows: list[list[str]]) -> dict[str, Said]:
-    """Return where the orders of a file stand, by OrderId. Raises Damaged."""
+    """Return where the orders of a file stand and what they come to, by OrderId. Raises Damaged."""
     found: list[Finding] = []
     columns = read_header(header, found)
     if any(one.severity == "fault" for one in found):
         raise _damaged(name)
+    values = [columns[name] for name in ("Amount", "Quantity") if name in columns]
     orders: dict[str, Said] = {}
     for number, row in enumerate(rows):
-        orders.setdefault(row[columns["OrderId"]], Said(number, ()))
+        before = orders.get(row[columns["OrderId"]], Said(number, ()))
+        orders[row[columns["OrderId"]]] = Said(before.row, (*before.lines, tuple(row[value] for value in values)))
     return orders
 
 

@@ -34,8 +34,8 @@ class Recovery:
     """A kept file and what became of it.
 
     `missing` are orders that the database does not know, `elsewhere` those that another batch holds: neither is put
-    into this one. In a file of modifications they are orders whose correction is so. `detail` is what is wrong with a
-    damaged file.
+    into this one. In a file of modifications they are orders whose correction is so. `changed` are orders that are
+    cancelled or come to something else by now than what left. `detail` is what is wrong with a damaged file.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Recovery:
     orders: int = 0
     missing: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
+    changed: Sequence[str] = ()
     detail: str = ""
     of_corrections: bool = False
 
@@ -69,6 +70,8 @@ def _recover(database: Database, kept: Kept, now: datetime, *, dry_run: bool, wi
     with database.snapshot() if dry_run else database.transaction() as session:
         batch = store.find_file(session, kept.name)
         recovery, records = Recovery(kept.name, Fate.RECOVERED, kept.rows, len(kept.first_lines)), dict[str, int]()
+        if not dry_run:
+            store.lock_orders(session, kept)
         if batch is None:
             compare = _compare_corrections if kept.form else _compare
             recovery, records = compare(session, kept, without_missing=without_missing)
@@ -88,7 +91,8 @@ def _compare(session: Session, kept: Kept, *, without_missing: bool) -> tuple[Re
     elsewhere = [order_id for order_id, number in conversions.items() if number not in free]
     revisions = {order_id: free[number] for order_id, number in conversions.items() if number in free}
     fate = Fate.REFUSED if missing and not without_missing else Fate.RECOVERED
-    return Recovery(kept.name, fate, kept.rows, len(kept.first_lines), missing, elsewhere), revisions
+    changed = store.changed_since(session, kept, revisions)
+    return Recovery(kept.name, fate, kept.rows, len(kept.first_lines), missing, elsewhere, changed), revisions
 
 
 def _compare_corrections(session: Session, kept: Kept, *, without_missing: bool) -> tuple[Recovery, dict[str, int]]:
@@ -112,4 +116,10 @@ def explain(one: Recovery) -> str:
     lines += [f"    {order_id}" for order_id in one.missing]
     if one.elsewhere:
         lines.append(f"  These {what} are in another batch, and stay there; they may have left twice:")
-    return "\n".join([*lines, *(f"    {order_id}" for order_id in one.elsewhere)])
+    lines += [f"    {order_id}" for order_id in one.elsewhere]
+    if one.changed:
+        lines.append(
+            "  These orders were changed or reversed after the restore, as if they had not left. impact.com has what"
+            " this file says: give them their amounts in its interface or by its API:"
+        )
+    return "\n".join([*lines, *(f"    {order_id}" for order_id in one.changed)])

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from app.batches import store as batches
 from app.config import Settings
 from app.delivery import store
 from app.errors import Conflict
@@ -14,11 +15,11 @@ def redeliver(session: Session, settings: Settings, batch: int, event_type: str)
 
     Raises Conflict if it would undo later corrections.
     """
+    batches.pause_export(session)  # lest a later correction leaves beside it
     if (later := store.corrected_since(session, batch)) is not None:
         raise Conflict(
-            f"Orders of this file were corrected again since, by {later}, which has arrived: this one would put their"
-            " old values back. If lines of it are missing at impact.com, take its file from here, keep those lines, and"
-            " upload it by hand.",
+            f"Orders of this file were corrected again since, by {later}: this one would put their old values back. If"
+            " lines of it are missing at impact.com, take its file from here, keep those lines, and upload it by hand.",
             code="CORRECTED_SINCE",
         )
     store.requeue(session, batch)
@@ -30,6 +31,7 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
 
     Those that would undo later corrections are left as they are.
     """
+    batches.pause_export(session)
     waiting = [row for row in store.waiting_for_a_person(session) if store.corrected_since(session, row.batch) is None]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)

@@ -225,7 +225,10 @@ def confirm(session: Session, batch: int, now: datetime) -> bool:
 
 
 def corrected_since(session: Session, batch: int) -> str | None:
-    """Return the name of a file that has arrived and has a later correction of an order than this batch has."""
+    """Return the name of a file that has a later correction of an order than this batch has.
+
+    It was made when this batch had arrived, and may overtake it if both are sent.
+    """
     this, its, later = aliased(CORRECTION_LINE), aliased(CORRECTION), aliased(CORRECTION)
     name = (
         select(BATCH.c.filename)
@@ -233,7 +236,7 @@ def corrected_since(session: Session, batch: int) -> str | None:
         .join(later, (later.c.conversion_id == its.c.conversion_id) & (later.c.number > its.c.number))
         .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == later.c.id)
         .join(BATCH, BATCH.c.id == CORRECTION_LINE.c.batch)
-        .where(this.c.batch == batch, ~exists().where(UNDELIVERED.c.batch == BATCH.c.id))
+        .where(this.c.batch == batch)
         .order_by(BATCH.c.id.desc())
         .limit(1)
     )

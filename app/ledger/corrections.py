@@ -7,8 +7,10 @@ file that holds the order to be delivered; of several that wait only the newest 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import orjson
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from app.batches import store as batches
@@ -20,7 +22,7 @@ from app.conversions.correction_body import fingerprint, read_correction
 from app.conversions.store import Recorded
 from app.conversions.wish import Kind, Line, Lines, Wish
 from app.database import Database, only_by_keys, retried
-from app.errors import Fault, InvalidInput, NotFound
+from app.errors import Conflict, Fault, InvalidInput, NotFound
 from app.event_type import EventType
 from app.impact.reasons import known_reasons
 from app.ledger import corrections_store as ledger
@@ -50,12 +52,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """All that there is to know of an order while it is corrected."""
+    """All that there is to know of an order while it is corrected; `by_item` if its items have left line by line."""
 
     recorded: Recorded
     standing: Standing
     number: int
-    event_type: EventType | None
+    by_item: bool
 
 
 def unknown_order() -> NotFound:
@@ -83,6 +85,7 @@ def accept(database: Database, settings: Settings, request: Request, now: dateti
         known = request.idempotency_key and store.with_key(session, conversion_id, request.idempotency_key)
         if known:
             return _replay(known.request, known.answer, wish)
+        _require_own_action(session, conversion_id, wish)
         case = _look(session, conversion_id, wish, event_type)
         corrected = correct(case.standing, wish, now)
         return Answered(_record(session, case, wish, corrected, request.idempotency_key, now))
@@ -93,6 +96,16 @@ def _replay(request: str, answer: str, wish: Wish) -> Answered:
         detail = "This Idempotency-Key was used for another correction of this order; give each one its own."
         raise InvalidInput([Fault("IDEMPOTENCY_KEY_REUSED", detail)])
     return Answered(answer.encode(), replayed=True)
+
+
+def _require_own_action(session: Session, conversion_id: int, wish: Wish) -> None:
+    """Raise Conflict if the correction names another order's action, which would be changed in its place."""
+    if wish.action_id is not None and store.names_another(session, conversion_id, wish.action_id):
+        raise Conflict(
+            f"Another order is the action {wish.action_id} at impact.com; look up which of the two it is. Nothing was"
+            " changed.",
+            code="ACTION_ID_TAKEN",
+        )
 
 
 # The order as the correction finds it ---------------------------------------------------------------------------
@@ -114,11 +127,23 @@ def _look(session: Session, conversion_id: int, wish: Wish, event_type: EventTyp
     if recorded.number > 1:
         gone = conversions.skus_before(session, conversion_id, recorded.revision_id)
         standing = replace(standing, gone=frozenset(gone - {line.sku for line in as_recorded}))
-    if ledger.has_left(session, recorded.revision_id):
+    batch = ledger.left_by(session, recorded.revision_id)
+    if batch is not None:
         standing = _after_leaving(session, conversion_id, standing)
         locks_at = event_type.locks_at(recorded.order.event_date) if event_type else None
         standing = replace(standing, locks_at=locks_at)
-    return _Case(recorded, standing, before.number + 1 if before else 1, event_type)
+    by_item = batch is not None and _left_by_item(batch, len(as_recorded), event_type)
+    return _Case(recorded, standing, before.number + 1 if before else 1, by_item)
+
+
+def _left_by_item(batch: Row[Any], items: int, event_type: EventType | None) -> bool:
+    """Say whether the items of an order have left line by line: its file tells, whatever the settings are by now.
+
+    A file in which every order is one line, and the order one item, may be of either kind; then the settings tell.
+    """
+    if batch.rows != batch.orders or items > 1:
+        return bool(batch.rows != batch.orders)
+    return event_type is not None and event_type.has_item_lines
 
 
 def _after_leaving(session: Session, conversion_id: int, standing: Standing) -> Standing:
@@ -203,7 +228,7 @@ def _level(case: _Case, corrected: Corrected) -> Level | None:
         return None
     if corrected.reverses:
         return "order"
-    if case.event_type is None or case.event_type.has_item_lines:
+    if case.by_item:
         return "item"
     same = sum(line.amount for line in corrected.lines) == sum(line.amount for line in told)
     return None if same else "order"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, func, select
 from sqlmodel import Session
 
-from app.batches.store import BATCH_LINE, CORRECTION_LINE
+from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION
 from app.ledger.state import CorrectionState, correction_state
@@ -39,10 +39,10 @@ class Place:
         )
 
 
-def has_left(session: Session, revision_id: int) -> bool:
-    """Say whether a revision is in a batch."""
-    line = select(BATCH_LINE.c.revision_id).where(BATCH_LINE.c.revision_id == revision_id)
-    return session.connection().execute(line).first() is not None
+def left_by(session: Session, revision_id: int) -> Row[Any] | None:
+    """Return the numbers of rows and orders of the batch that a revision is in, or None if it is in none."""
+    batch = select(BATCH.c.rows, BATCH.c.orders).join(BATCH_LINE, BATCH_LINE.c.batch == BATCH.c.id)
+    return session.connection().execute(batch.where(BATCH_LINE.c.revision_id == revision_id)).one_or_none()
 
 
 def sent(session: Session, conversion_id: int) -> tuple[int, int | None]:

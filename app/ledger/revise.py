@@ -17,6 +17,7 @@ from app.batches.batch import AgeLimit, is_too_old
 from app.batches.build import age_limit
 from app.config import Settings
 from app.conversions import store as conversions
+from app.conversions.chain import about_recorded_parent
 from app.conversions.credit import credit_anew
 from app.conversions.order import Order
 from app.conversions.store import Recorded
@@ -85,6 +86,7 @@ def replace_order(database: Database, settings: Settings, asked: str | None, ord
         if not unchanged and newest.refusal:
             raise newest.refusal
         if not unchanged:
+            _refuse_without_parent(session, after)
             _revise(session, newest.recorded, after, now)
         return Revised(find_order(session, settings, *before.key), unchanged)
 
@@ -107,6 +109,13 @@ def _revise(session: Session, before: Recorded, order: Order, now: datetime) -> 
     conversions.withdraw(session, before.revision_id)
     batches.forget_omissions(session, [before.revision_id])
     conversions.add_revisions(session, {before.conversion_id: order}, number=before.number + 1, now=now)
+
+
+def _refuse_without_parent(session: Session, order: Order) -> None:
+    """Raise InvalidInput if the chain of an order would not hold."""
+    fault = about_recorded_parent(order, conversions.customers(session, [order.parent] if order.parent else []))
+    if fault:
+        raise InvalidInput([fault])
 
 
 def _cancelled() -> Conflict:

@@ -1,22 +1,27 @@
 """What has left is known outside the database too: after an old backup was restored, nothing leaves a second time."""
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from app import worker
+from app.conversions import store as conversions
 from app.conversions.record import record
+from app.conversions.wish import Kind
 from app.database import Database
 from app.delivery import hold as holds
 from app.delivery.hold import Hold
 from app.delivery.journal import Journal
 from app.delivery.kept import Damaged, is_ours, read_kept
 from app.delivery.parcel import Parcel, Progress
-from app.delivery.recover import Fate, Recovery, recover
+from app.delivery.recover import Fate, Recovery, explain, recover
+from app.ledger.corrections import Request, accept
 from app.ledger.export_routes import request_export
 from app.ledger.revise import attribute
 from app.main import create_app
@@ -24,6 +29,7 @@ from app.migrations import migrate
 from app.service import Service
 from tests.conftest import SettingsFactory
 from tests.delivery.backup import back_up
+from tests.servers import wait_until
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, parse_rfc4180, work
 
 ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -182,6 +188,56 @@ def test_what_left_after_a_change_is_recovered_as_it_left(
     with TestClient(create_app(service, with_worker=False)) as client:
         shown = client.get("/orders/B", headers=READING).json()
     assert (shown["state"], shown["revision"], shown["click_id"]) == ("unknown", 2, "late")
+
+
+@pytest.mark.parametrize("level", ["item", "order"])
+def test_what_was_corrected_too_early_is_named(
+    service: Service, shipments: Shipments, tmp_path: Path, make_settings: SettingsFactory, level: str
+) -> None:
+    """After the restore these orders seemed not to have left and were changed in place; impact.com must be told."""
+    types = {"shop": {"campaign_id": 1000, "action_tracker_id": 5000, "level": level}}
+    service.settings = make_settings(event_types=types)
+    record(service.database, [order(name, event_type="shop") for name in "ABCD"], NOW)
+    restore = back_up(service.database, tmp_path)
+    export(service)
+    restore()
+    refund = b'{"reason": "ITEM_RETURNED", "items": [{"sku": "SKU-0", "amount": "1.00"}]}'
+    accept(service.database, service.settings, Request("shop", "A", Kind.REFUND, refund), NOW)
+    accept(service.database, service.settings, Request("shop", "B", Kind.REVERSAL, b'{"reason": "OTHER"}'), NOW)
+    attribute(service.database, service.settings, ("shop", "C"), {"click_id": "late"}, NOW)
+    [recovery] = recovered(service)
+    assert (recovery.fate, recovery.changed, recovery.missing) == (Fate.RECOVERED, ["A", "B"], [])
+    assert "by its API:\n    A\n    B" in explain(recovery)
+    export(service)
+    assert shipments.orders == dict.fromkeys("ABCD", 1)
+
+
+def test_an_order_that_changes_during_the_recovery_does_not_leave_again(
+    service: Service, database: Database, shipments: Shipments, tmp_path: Path
+) -> None:
+    """The recovery waits for the change, and puts what the order says then back into the file."""
+    record(database, [order("A")], NOW)
+    restore = back_up(database, tmp_path)
+    export(service)
+    restore()
+    recovering = threading.Thread(target=recovered, args=[service])
+    with database.transaction() as session:
+        conversions.lock(session, 1)
+        recovering.start()
+        if not database.is_sqlite:
+            wait_until(lambda: waits_for_a_lock(database), "the recovery does not wait for the change")
+        conversions.withdraw(session, 1)
+        conversions.add_revisions(session, {1: order("A", customer_id="new")}, number=2, now=NOW)
+    recovering.join()
+    export(service)
+    assert shipments.orders == {"A": 1}
+
+
+def waits_for_a_lock(database: Database) -> bool:
+    """Say whether somebody waits for a lock of PostgreSQL's."""
+    with database.snapshot() as session:
+        waiting = session.connection().execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        return bool(waiting.scalar_one())
 
 
 def test_a_recovered_batch_can_be_sent_again(restored: Service, shipments: Shipments) -> None:

@@ -1,24 +1,30 @@
 """Files of modifications leave as those of orders do, and an older database that is restored lets none leave twice."""
 
+import logging
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.batches.store import CORRECTION_LINE
 from app.conversions.corrections_store import UNSENT_CORRECTION
 from app.conversions.record import record
+from app.database import Database
 from app.delivery.kept import Damaged, read_kept
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.recover import Fate, Recovery, explain, recover
-from app.errors import ChannelRefused, DeliveryError, OutcomeUnknown
+from app.delivery.resume import redeliver
+from app.errors import ChannelRefused, Conflict, DeliveryError, OutcomeUnknown
 from app.impact.columns import Level
 from app.ledger.export_routes import request_export
 from app.main import create_app
 from app.service import Service
 from tests.corrections import Left, correct, name_action
 from tests.delivery.backup import back_up
+from tests.servers import wait_until
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, parse_rfc4180, work
 
 DATA = Path(__file__).parent.parent / "data" / "modifications"
@@ -134,6 +140,106 @@ def test_an_old_correction_is_not_put_over_a_newer_one(service: Service, shipmen
     )
     work(service)
     assert [rows[0][3] for rows in shipments.corrections] == ["5.00", "5.00", "3.00", "5.00", "3.00"]
+
+
+def test_an_old_correction_does_not_race_a_newer_one(service: Service, shipments: Shipments) -> None:
+    """Both would be under way, and the older one might arrive last."""
+    record(service.database, [order("A")], NOW)
+    export(service)
+    correct(service.database, "A", [Left("SKU-0", 500)])
+    export(service)
+    shipments.failure = ChannelRefused("Not now.")
+    correct(service.database, "A", [Left("SKU-0", 300)])
+    export(service)
+    with TestClient(create_app(service, with_worker=False)) as client:
+        older = client.get("/batches", headers=bearer(READ_KEY)).json()["items"][1]
+        answer = client.post(f"/batches/{older['id']}/redelivery", headers=bearer(EXPORT_KEY))
+        assert (answer.status_code, answer.json()["code"]) == (409, "CORRECTED_SINCE")
+
+
+class AtPlace(logging.Handler):
+    """Does something when the exporter comes to a place for the first time."""
+
+    def __init__(self, place: str, act: Callable[[], None]) -> None:
+        super().__init__()
+        self.place, self.act = place, act
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look where the exporter is."""
+        if record.getMessage() == self.place:
+            self.place = ""
+            self.act()
+
+
+@pytest.fixture
+def at_place() -> Iterator[Callable[[str, Callable[[], None]], None]]:
+    """Let something happen at a place of the exporter of corrections."""
+    logger, before = logging.getLogger("app.batches.amend"), logging.getLogger("app.batches.amend").level
+    handlers: list[AtPlace] = []
+
+    def add(place: str, act: Callable[[], None]) -> None:
+        handlers.append(AtPlace(place, act))
+        logger.addHandler(handlers[-1])
+        logger.setLevel(logging.DEBUG)
+
+    yield add
+    logger.setLevel(before)
+    for handler in handlers:
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    ("place", "refused", "sent"),
+    [("batch.checked", [], ["5.00", "5.00"]), ("batch.committing", ["A"], ["5.00", "3.00"])],
+)
+def test_a_redelivery_beside_an_export_lets_one_of_both_wait(
+    service: Service,
+    shipments: Shipments,
+    at_place: Callable[[str, Callable[[], None]], None],
+    place: str,
+    refused: list[str],
+    sent: list[str],
+) -> None:
+    """Whoever comes first: the newer correction waits for the older one, or the older one is not sent again."""
+    record(service.database, [order("A")], NOW)
+    export(service)
+    correct(service.database, "A", [Left("SKU-0", 500)])
+    export(service)
+    correct(service.database, "A", [Left("SKU-0", 300)])
+    conflicts: list[str] = []
+
+    def redeliver_first() -> None:
+        try:
+            with service.database.transaction() as session:
+                redeliver(session, service.settings, 2, "default")
+        except Conflict:
+            conflicts.append("A")
+
+    thread = threading.Thread(target=redeliver_first)
+
+    def act() -> None:
+        thread.start()
+        if place == "batch.checked":
+            thread.join()
+        else:
+            wait_until(lambda: somebody_waits(service.database), "the redelivery does not wait for the export")
+
+    at_place(place, act)
+    export(service)
+    thread.join()
+    assert conflicts == refused
+    assert [rows[0][3] for rows in shipments.corrections] == sent
+    export(service)
+    assert shipments.corrections[-1][0][3] == "3.00"
+
+
+def somebody_waits(database: Database) -> bool:
+    """Say whether somebody waits for a lock; on SQLite nobody can be asked, and one writer follows the other."""
+    if database.is_sqlite:
+        return True
+    with database.snapshot() as session:
+        waiting = session.connection().execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        return bool(waiting.scalar_one())
 
 
 # After an older database was restored -----------------------------------------------------------------------------

@@ -46,14 +46,18 @@ class Receiver:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def take(self, name: str, content: bytes) -> None:
-        """Take a file; the same one again changes nothing."""
+        """Take a file. Orders that come again are refused, which does no harm; values that come again are put back."""
+        rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
+        title = name.split("_")[1]
         if name in self.files:
             if self.files[name] != content:
                 self.refused.append(f"{name}: came again with another content")
+            if title == "ModificationData":
+                refused, self.refused = self.refused, []
+                self._modify(rows)
+                self.refused = refused
             return
         self.files[name] = content
-        rows = list(csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True))
-        title = name.split("_")[1]
         if title == "ActionData":
             self._convert(rows)
         elif title == "ModificationData":

@@ -106,10 +106,11 @@ class Sold:
 
 @dataclass
 class Shop:
-    """All orders, and those that were cancelled before anything of them left."""
+    """All orders, those that were cancelled before anything of them left, and those that nobody is credited with."""
 
     orders: dict[Key, Sold] = field(default_factory=dict)
     cancelled: set[Key] = field(default_factory=set)
+    held: set[Key] = field(default_factory=set)
 
 
 def shared(total: int, weights: list[int]) -> list[int]:

@@ -21,6 +21,7 @@ from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, OutcomeUnknown
 from app.ledger.export_routes import request_export
 from app.main import create_app
+from app.promo_code import PromoRule, PromoRules
 from app.service import Service
 from tests.conftest import Clock, SettingsFactory
 from tests.soak import SOAK
@@ -137,6 +138,42 @@ def test_a_chain_that_would_break_is_refused(
     assert pointer in {error["pointer"] for error in answer.json()["errors"]}
     listed = client.get("/orders", headers=bearer(ORDER_KEY)).json()["items"]
     assert [one["order_id"] for one in listed] == ["T-1"]
+
+
+def put(client: TestClient, order_id: str, **changes: Any) -> Any:
+    """Replace an order."""
+    content = json.dumps(body(order_id, event_date=NOW.isoformat(), **changes))
+    path = f"/orders/{order_id}?event_type={changes['event_type']}"
+    return client.put(path, content=content, headers=bearer(ORDER_KEY))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"parent": {"event_type": "trial", "order_id": "nobody"}}, "PARENT_NOT_FOUND"),
+        ({"customer_id": "somebody-else"}, "PARENT_CUSTOMER_DIFFERS"),
+    ],
+)
+def test_a_chain_that_a_replacement_would_break_is_refused(
+    client: TestClient, changes: dict[str, Any], code: str
+) -> None:
+    """What replaces an order is looked at as the order was."""
+    assert post(client, "T-1", event_type="trial").status_code == 201
+    assert post(client, "P-1", **CHILD).status_code == 201
+    answer = put(client, "P-1", **CHILD | changes)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert get(client, "P-1")["revision"] == 1
+
+
+def test_a_parent_that_has_moved_is_not_found(service: Service, make_settings: SettingsFactory) -> None:
+    """Its sender is told so, and other orders of a bulk are taken."""
+    rules = PromoRules(rules=(PromoRule(code="ANNA", media_id="11", event_type="twin"),))
+    service.settings = make_settings(promo_codes=rules, event_types=TYPES)
+    with TestClient(create_app(service, with_worker=False)) as client:
+        moved = post(client, "M-1", promo_code="Anna", click_id=...)
+        assert (moved.status_code, moved.json()["event_type"]) == (201, "twin")
+        answer = post(client, "P-1", event_type="paid", parent={"order_id": "M-1"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "PARENT_NOT_FOUND")
 
 
 def test_parent_and_child_have_another_action_tracker(client: TestClient) -> None:
@@ -320,6 +357,22 @@ def test_a_child_of_an_expired_parent_says_so_until_it_is_too_old_itself(
     clock.now = NOW + timedelta(days=88)
     assert export(client, service)["expired"] == 1
     assert get(client, "P-1")["state"] == "expired"
+
+
+def test_a_child_does_not_follow_a_parent_of_another_customer(
+    client: TestClient, service: Service, receiver: Receiver
+) -> None:
+    """The parent was replaced before it left: the child says so and waits until it is replaced too."""
+    chain(service)
+    assert put(client, "T-1", event_type="trial", customer_id="another").status_code == 200
+    assert export(client, service)["exported"] == 1
+    assert export(client, service)["held"] == 1
+    child = get(client, "P-1")
+    assert child["hold_reason"] == "parent_customer_differs"
+    assert "PUT /orders/P-1?event_type=paid" in child["detail"]
+    assert put(client, "P-1", **CHILD, customer_id="another").status_code == 200
+    assert export(client, service)["exported"] == 1
+    assert receiver.arrived == ["T-1", "P-1"]
 
 
 def test_a_child_of_a_cancelled_parent_says_so(client: TestClient, service: Service) -> None:

@@ -253,8 +253,8 @@ def test_what_is_undone_before_an_export_sends_nothing(sent: Shop) -> None:
 def test_one_line_per_order_tells_its_amount_alone(shop: Shop, make_settings: Callable[..., Any]) -> None:
     """At an event type whose files have one line per order, what moves between items is no news."""
     by_order = EventType(campaign_id=1, action_tracker_id=2).model_copy(update={"level": "order"})
-    shop.export()
     shop.service.settings = make_settings().model_copy(update={"event_types": {"default": by_order}})
+    shop.export()
     with TestClient(create_app(shop.service, with_worker=False)) as client:
         mine = Shop(client, shop.service)
         answer = mine.accepted("modification", items=[{"sku": ANVIL, "amount": "40.00"}])
@@ -264,6 +264,29 @@ def test_one_line_per_order_tells_its_amount_alone(shop: Shop, make_settings: Ca
         answer = mine.accepted("modification", items=[{"sku": BALL, "amount": "16.00"}])
         assert (answer["state"], answer["amount"]) == ("applied", "56.00")
         assert all_rows(shop.service.database, UNSENT_CORRECTION) == []
+
+
+@pytest.mark.parametrize(("was", "now"), [("order", None), ("order", "item"), ("item", "order")])
+def test_a_correction_speaks_of_an_order_as_its_file_did(
+    shop: Shop, make_settings: Callable[..., Any], was: str, now: str | None
+) -> None:
+    """Whatever has become of its event type: impact.com knows no items of an order that was one line."""
+
+    def configured(level: str | None) -> Any:
+        types = {"shop": {"campaign_id": 1000, "action_tracker_id": 5001, "level": level}}
+        return make_settings(event_types=types if level else {})
+
+    shop.service.settings = configured(was)
+    with TestClient(create_app(shop.service, with_worker=False)) as client:
+        Shop(client, shop.service).order("B-1", event_type="shop")
+        shop.export()
+    shop.service.stopping.clear()
+    shop.service.settings = configured(now)
+    with TestClient(create_app(shop.service, with_worker=False)) as client:
+        mine = Shop(client, shop.service)
+        answer = mine.send("refund", "B-1", query="?event_type=shop", items=[{"sku": BALL, "amount": "3.50"}])
+        assert (answer.status_code, answer.json()["level"]) == (202, was)
+    shop.service.stopping.clear()
 
 
 def test_a_correction_after_one_that_left_tells_only_what_is_new(sent: Shop) -> None:
@@ -547,6 +570,16 @@ def test_impacts_own_id_of_an_order_is_kept(sent: Shop) -> None:
     sent.accepted("refund", amount="1.00", action_id="1000.4636.158133")
     assert sent.seen()["action_id"] == "1000.4636.158133"
     assert [row.action_id for row in all_rows(sent.service.database, ACTION)] == ["1000.4636.158133"]
+
+
+def test_one_action_is_not_two_orders(sent: Shop) -> None:
+    """A mistaken id would change the action of another order."""
+    sent.accepted("refund", amount="1.00", action_id="1000.4636.158132")
+    sent.order("B-1")
+    mistaken = sent.send("refund", "B-1", amount="1.00", action_id="1000.4636.158132")
+    problem(mistaken, 409, "ACTION_ID_TAKEN")
+    assert sent.lines("B-1") == [(1, "42.50"), (1, "13.50")]
+    assert sent.send("refund", "B-1", amount="1.00").status_code == 202
 
 
 # Many at once ---------------------------------------------------------------------------------------------------

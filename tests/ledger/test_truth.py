@@ -8,6 +8,7 @@ item, to the cent, and impact.com refused nothing on the way.
 import json
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -23,14 +24,15 @@ from app import worker
 from app.config import Settings
 from app.conversions.wish import Kind
 from app.database import Database
-from app.delivery import store as deliveries
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.hold import Hold
 from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
+from app.delivery.resume import redeliver
 from app.errors import ChannelUnavailable, Conflict, InvalidInput, OutcomeUnknown
 from app.ledger import corrections, export_routes, intake
 from app.ledger.orders import find_order
+from app.ledger.revise import attribute
 from app.service import Service
 from app.tables import METADATA
 from tests.conftest import Clock
@@ -49,6 +51,7 @@ TYPES = {
 }
 SKUS = ("S0", "S1", "S2")
 FEWEST_ROWS = 4
+CLICK = "c+/="
 Body = dict[str, Any]
 
 units = st.one_of(st.integers(0, 12), st.integers(0, 10**6))
@@ -116,9 +119,14 @@ class Truth(RuleBasedStateMachine):
         for key, lines in several:
             self.sell(key, "USD", lines)
 
-    @rule(key=keys, currency=st.sampled_from(sorted(DECIMALS)), lines=st.lists(pieces, min_size=1, max_size=3))
-    def sell(self, key: Key, currency: str, lines: list[Piece]) -> None:
-        """Record an order; one that is known is sent by another shop."""
+    @rule(
+        key=keys,
+        currency=st.sampled_from(sorted(DECIMALS)),
+        lines=st.lists(pieces, min_size=1, max_size=3),
+        credited=st.booleans(),
+    )
+    def sell(self, key: Key, currency: str, lines: list[Piece], *, credited: bool = True) -> None:
+        """Record an order, which may be held until it is credited; one that is known is sent by another shop."""
         if key in self.shop.orders:
             return
         sold = Sold(currency, dict(zip(SKUS, lines, strict=False)))
@@ -131,12 +139,26 @@ class Truth(RuleBasedStateMachine):
             "order_id": key[1],
             "event_date": (self.clock.now - timedelta(hours=1)).isoformat(),
             "currency": currency,
-            "click_id": "c+/=",
+            "click_id": CLICK if credited else None,
             "items": items,
         }
         answers = intake.accept_many(self.database, configured(), json.dumps(body).encode(), self.clock.now)
         assert json.loads(answers)["status"] == 201
         self.shop.orders[key] = sold
+        if not credited:
+            self.shop.held.add(key)
+
+    @rule(key=keys)
+    def credit(self, key: Key) -> None:
+        """Credit an order; one that is already is credited so, and one that was cancelled meanwhile is no sale."""
+        if key not in self.shop.orders:
+            return
+        try:
+            attribute(self.database, configured(), key, {"click_id": CLICK}, self.clock.now)
+        except Conflict:
+            assert key in self.shop.held & self.shop.cancelled
+        else:
+            self.shop.held.discard(key)
 
     @rule(key=keys, skus=named, amounts=st.tuples(units, units), quantity=st.none() | st.integers(1, 4), reason=reasons)
     def modify(self, key: Key, skus: list[str], amounts: tuple[int, int], quantity: int | None, reason: str) -> None:
@@ -229,12 +251,13 @@ class Truth(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 20))
     def ask_for_redelivery(self, which: int) -> None:
-        """The same bytes go again under the same name."""
+        """The same bytes go again under the same name, unless that would undo what came later."""
         with self.database.transaction() as session:
             batch = METADATA.tables["batch"]
             numbers = list(session.connection().execute(batch.select().order_by(batch.c.id)).scalars())
             if numbers:
-                deliveries.requeue(session, numbers[which % len(numbers)])
+                with suppress(Conflict):
+                    redeliver(session, configured(), numbers[which % len(numbers)], "blank")
 
     @rule()
     def export(self) -> None:
@@ -278,7 +301,7 @@ class Truth(RuleBasedStateMachine):
 
     def look_at_impact(self) -> None:
         actions, trackers = self.receiving.impact.actions, {key: one["action_tracker_id"] for key, one in TYPES.items()}
-        expected = self.shop.orders.keys() - self.shop.cancelled
+        expected = self.shop.orders.keys() - self.shop.cancelled - self.shop.held
         assert actions.keys() == {(str(trackers[event_type]), order_id) for event_type, order_id in expected}
         for event_type, order_id in expected:
             sold, action = self.shop.orders[event_type, order_id], actions[str(trackers[event_type]), order_id]
