@@ -431,7 +431,7 @@ def test_a_run_goes_on_from_its_note(
     tally = going_on.run()
     assert going_on.resumed_at > 50
     assert tally.lines[RECORDED] + tally.lines[PRESENT] == len(recorded(database)) == 428
-    assert tally.lines[PRESENT] < 120
+    assert tally.lines[PRESENT] < 250  # a note's distance and the two pieces that are under way
     assert tally.lines[REJECTED] == 72
     assert [row["OrderId"] for row in rows(tmp_path / "rejects.csv")] == [f"A-{number}" for number in range(0, 500, 7)]
 
