@@ -24,10 +24,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import Misconfigured
-from app.event_type import DEFAULT_KEY, ChannelName, EventType
+from app.event_type import DEFAULT_KEY, ChannelName, EventType, FileChannelName
 from app.impact.limits import MAX_AGE_DAYS, MAX_AGE_DAYS_WITH_MEDIA_ID, MAX_FILE_ROWS
 from app.promo_code import LEVELS_OF_RULES, PromoRules
-from app.setting_types import CookieName, Hosts, KeyHashes, Networks, Origins, Parameters, Rate, SecretUrl
+from app.setting_types import ApiUrl, CookieName, Hosts, KeyHashes, Networks, Origins, Parameters, Rate, SecretUrl
 
 PREFIX: Final = "CAPTURE_"
 ENV_FILE: Final = ".env"
@@ -78,6 +78,18 @@ class Settings(BaseSettings):
     login_seconds: int = Field(default=20, ge=1, le=120)
     transfer_seconds: int = Field(default=300, ge=1, le=3_600)
     allow_private_hosts: bool = False
+    http_api_overflow: FileChannelName = "folder"
+    impact_api_url: ApiUrl = "https://api.impact.com"
+    impact_account_sid: str = ""
+    impact_auth_token: SecretStr = SecretStr("")
+    impact_version: str = Field(default="14", pattern=r"^[0-9]{1,4}$")
+    impact_body: Literal["form", "json"] = "form"
+    impact_budget_per_hour: int = Field(default=500, ge=1, le=1_000)
+    impact_reserve_per_hour: int = Field(default=100, ge=0, le=1_000)
+    impact_seconds: int = Field(default=30, ge=1, le=300)
+    api_poll_seconds: int = Field(default=60, ge=1, le=86_400)
+    file_poll_seconds: int = Field(default=1_800, ge=1, le=86_400)
+    corrections_after: Literal["delivered", "accepted"] = "delivered"
     folder_pulled_at: time | None = None
     journal_path: Path = Path("var/journal")
     lease_seconds: int = Field(default=15, ge=1, le=15)
@@ -163,6 +175,24 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _api_is_usable(self) -> Self:
+        if bool(self.impact_account_sid) != bool(self.impact_auth_token.get_secret_value()):
+            raise ValueError(
+                f"{PREFIX}IMPACT_ACCOUNT_SID and {PREFIX}IMPACT_AUTH_TOKEN belong together: set both, or neither"
+            )
+        if "http_api" in self.channels_in_use and not self.has_api:
+            raise ValueError(
+                f"orders leave by http_api, which needs {PREFIX}IMPACT_ACCOUNT_SID and {PREFIX}IMPACT_AUTH_TOKEN"
+            )
+        if not self.impact_api_url.startswith("https://") and not self.allow_private_hosts:
+            raise ValueError(f"{PREFIX}IMPACT_API_URL must begin with https://, since it is called with the auth token")
+        if self.impact_reserve_per_hour >= self.impact_budget_per_hour:
+            raise ValueError(
+                f"{PREFIX}IMPACT_RESERVE_PER_HOUR is a part of {PREFIX}IMPACT_BUDGET_PER_HOUR, and must be smaller"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _complete(self) -> Self:
         if DEFAULT_EVENT_TYPE in self.event_types:
             return self
@@ -206,9 +236,15 @@ class Settings(BaseSettings):
         return (event_type and event_type.channel) or self.channel
 
     @property
+    def has_api(self) -> bool:
+        """Whether impact.com's HTTP API can be asked."""
+        return bool(self.impact_account_sid)
+
+    @property
     def channels_in_use(self) -> list[ChannelName]:
-        """The channels that some event type's files leave by."""
-        return sorted({self.channel_of(key) for key in self.event_type_keys})
+        """The channels that some event type's orders leave by, the one for what does not fit the API's budget too."""
+        used = {self.channel_of(key) for key in self.event_type_keys}
+        return sorted({*used, self.http_api_overflow} if "http_api" in used else used)
 
     @property
     def event_type_keys(self) -> list[str]:

@@ -6,6 +6,7 @@ of ours in the same spelling. A message says what is wrong and what to do, and n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -181,6 +182,27 @@ class OutcomeUnknown(DeliveryError):
     """Everything was handed over and the answer is missing: the file may have arrived."""
 
     code = "OUTCOME_UNKNOWN"
+
+
+class ApiUnavailable(ChannelUnavailable):
+    """impact.com's API has not taken a call, and may later: not before `wait` is over, where that is known."""
+
+    code = "API_UNAVAILABLE"
+
+    def __init__(self, detail: str, *, wait: timedelta | None = None, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.wait = wait
+
+
+class ApiRefused(ChannelRefused):
+    """impact.com's API has refused a call and will again. `status` of HTTP; `reasons` are its codes or sentences."""
+
+    code = "API_REFUSED"
+
+    def __init__(self, detail: str, *, http_status: int, reasons: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        self.http_status = http_status
+        self.reasons = tuple(reasons)
 
 
 def problem(status: HTTPStatus, code: str, detail: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from app.impact.reasons import LONGEST_REASON, known_reasons
 DEFAULT_KEY: Final = "default"
 """The event type of orders that name none."""
 
-ChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
+FileChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
+ChannelName = FileChannelName | Literal["http_api"]
 ModificationLayout = Literal["blank", "repeat", "indexed"]
 """How the items of an order stand in a file of modifications: a line each, the order named on the first one only or on
 all of them; or one line for the order, with numbered columns."""

@@ -8,10 +8,12 @@ from typing import cast
 
 from app.config import Settings, load
 from app.database import Database
+from app.delivery.api import Api
 from app.delivery.channels import CHANNELS, Channels
 from app.delivery.hold import Hold
 from app.delivery.journal import Journal
 from app.errors import Unavailable
+from app.impact.client import Account, Client
 from app.migrations import look, migrate, require_usable
 
 Clock = Callable[[], datetime]
@@ -47,7 +49,8 @@ class Service:
     """Settings and what is made of them.
 
     `bell` tells this process's worker that there is work, `stopping` everyone that the process was told to end;
-    `hold` keeps everything back while the database is older than what has left.
+    `hold` keeps everything back while the database is older than what has left. `api` is impact.com's, where an account
+    is set up.
     """
 
     settings: Settings
@@ -57,6 +60,7 @@ class Service:
     bell: Bell = field(default_factory=Bell)
     stopping: threading.Event = field(default_factory=threading.Event)
     schema_is_checked: bool = False
+    api: Api | None = None
     hold: Hold = field(init=False)
     _preparing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,4 +94,18 @@ def assemble() -> Service:
     settings = cast("Settings", settings)
     settings_of = dict(zip(CHANNELS, own, strict=True))
     channels: Channels = {name: CHANNELS[name][1](settings_of[name], settings) for name in settings.channels_in_use}
-    return Service(settings, Database(settings.database_url.get_secret_value()), channels)
+    database = Database(settings.database_url.get_secret_value())
+    api = Api(Client(_account(settings)), database, settings, utc_now) if settings.has_api else None
+    return Service(settings, database, channels, api=api)
+
+
+def _account(settings: Settings) -> Account:
+    """Return whose API is called, and how."""
+    return Account(
+        settings.impact_api_url,
+        settings.impact_account_sid,
+        settings.impact_auth_token.get_secret_value(),
+        settings.impact_version,
+        settings.impact_body,
+        settings.impact_seconds,
+    )

@@ -97,6 +97,7 @@ Parameters = Annotated[
     BeforeValidator(split_list),
     Field(min_length=1),
 ]
+ApiUrl = Annotated[str, AfterValidator(_origin)]
 SecretUrl = Annotated[SecretStr, AfterValidator(_secret_url)]
 CookieName = Annotated[str, _matches(_COOKIE_NAME, "a cookie's name")]
 Rate = Annotated[str, _matches(_RATE, "a rate such as 120/minute (second, minute, hour, day)")]

@@ -5,6 +5,7 @@ from typing import Final
 from sqlmodel import SQLModel
 
 from app import migrations as _migrations
+from app.actions import store as _actions
 from app.alarms import store as _alarms
 from app.batches import store as _batches
 from app.clicks import snippet_store as _snippets
@@ -13,7 +14,10 @@ from app.conversions import corrections_store as _corrections
 from app.conversions import moved_store as _moved
 from app.conversions import store as _conversions
 from app.conversions import totals_store as _totals
+from app.delivery import budget_store as _budget
+from app.delivery import calls_store as _calls
 from app.delivery import store as _delivery
+from app.submissions import store as _submissions
 
 METADATA: Final = SQLModel.metadata
 
@@ -27,6 +31,10 @@ STORES: Final = (
     _totals,
     _batches,
     _delivery,
+    _calls,
+    _budget,
+    _submissions,
+    _actions,
     _alarms,
 )
 """Importing a store is what puts its tables into METADATA."""

@@ -22,11 +22,33 @@ APP = ROOT / "app"
 
 # Imports ----------------------------------------------------------------------------------------------------------
 
-STAGES = ("impact", "check", "clicks", "conversions", "batches", "delivery", "ledger", "alarms")
+STAGES = (
+    "impact",
+    "check",
+    "clicks",
+    "conversions",
+    "batches",
+    "delivery",
+    "submissions",
+    "actions",
+    "ledger",
+    "alarms",
+)
 """From left to right; a folder may import those to its left."""
 SHARED = frozenset(
     {
-        *("config", "database", "errors", "event_type", "lane", "logs", "metrics", "migrations", "promo_code"),
+        *(
+            "config",
+            "database",
+            "egress",
+            "errors",
+            "event_type",
+            "lane",
+            "logs",
+            "metrics",
+            "migrations",
+            "promo_code",
+        ),
         *("security", "setting_types", "strict_json", "thin", "web", "write_lock"),
     }
 )
@@ -43,6 +65,7 @@ STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
+        *("calls_store", "budget_store"),
     }
 )
 VERBS = frozenset(
@@ -50,7 +73,7 @@ VERBS = frozenset(
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
-        *("imports", "intake_table", "deadlines"),
+        *("imports", "intake_table", "deadlines", "api"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

@@ -75,7 +75,10 @@ class Export(SQLModel, table=True):
 
 
 class Batch(SQLModel, table=True):
-    """A file for impact.com. `batch_id` is random, so that a name stays unique even when a database is restored."""
+    """A file for impact.com. `batch_id` is random, so that a name stays unique even when a database is restored.
+
+    `channel` is the way out that was settled when it was made; without it the settings say by which one it leaves.
+    """
 
     __tablename__ = "batch"
     __table_args__ = (CheckConstraint("kind IN ('conversions', 'modifications')", name="batch_kind"),)
@@ -90,6 +93,7 @@ class Batch(SQLModel, table=True):
     rows: int
     orders: int
     sha256: str
+    channel: str | None = None
 
 
 class BatchContent(SQLModel, table=True):
@@ -168,6 +172,23 @@ class Undelivered(SQLModel, table=True):
     stuck: str | None = None
 
 
+class Unconfirmed(SQLModel, table=True):
+    """A batch that has left, or may have, and of which impact.com has not told everything yet.
+
+    The row comes with the first attempt and goes with the result; it is looked after from `due_at` on, `looks` times so
+    far.
+    """
+
+    __tablename__ = "unconfirmed"
+    __table_args__ = (Index("unconfirmed_when_due", "due_at"),)
+
+    batch: int = Field(sa_column=Column(ROW_ID, ForeignKey("batch.id"), primary_key=True, autoincrement=False))
+    since: datetime = Field(sa_type=UTCDateTime)
+    due_at: datetime = Field(sa_type=UTCDateTime)
+    looks: int = 0
+    token: int = 0
+
+
 EXPORT: Final = Export.__table__  # type: ignore[attr-defined]
 BATCH: Final = Batch.__table__  # type: ignore[attr-defined]
 BATCH_CONTENT: Final = BatchContent.__table__  # type: ignore[attr-defined]
@@ -175,6 +196,7 @@ BATCH_LINE: Final = BatchLine.__table__  # type: ignore[attr-defined]
 CORRECTION_LINE: Final = CorrectionLine.__table__  # type: ignore[attr-defined]
 LEFT_OUT: Final = LeftOut.__table__  # type: ignore[attr-defined]
 UNDELIVERED: Final = Undelivered.__table__  # type: ignore[attr-defined]
+UNCONFIRMED: Final = Unconfirmed.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

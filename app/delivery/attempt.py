@@ -33,6 +33,9 @@ class BatchState(StrEnum):
     DELIVERED = "delivered"
     UNKNOWN = "unknown"
     FAILED = "failed"
+    ACCEPTED = "accepted"
+    PARTLY_REJECTED = "partly_rejected"
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.conversions.order import Order
 from app.conversions.store import CONVERSION, REVISION
 from app.delivery.attempt import AttemptStatus, BatchState
 from app.delivery.kept import Kept
-from app.delivery.store import ATTEMPT
+from app.delivery.store import ATTEMPT, look_after
 from app.errors import OutcomeUnknown
 from app.impact.columns import Level
 from app.impact.currency import DECIMALS, format_amount
@@ -203,6 +203,7 @@ def note_unknown_attempt(session: Session, batch: int, now: datetime) -> None:
     new = {"batch": batch, "number": number, "channel": CHANNEL, "started_at": now, "ended_at": now}
     told = {"status": AttemptStatus.UNKNOWN.value, "code": OutcomeUnknown.code, "detail": _DETAIL}
     session.connection().execute(insert(ATTEMPT), [new | told])
+    look_after(session, batch, now)
 
 
 def _chunks(values: Collection[Any]) -> Iterable[list[Any]]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel
 
-from app.batches.store import BATCH, CORRECTION_LINE, UNDELIVERED
+from app.batches.store import BATCH, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
 from app.conversions.corrections_store import CORRECTION
 from app.database import UTCDateTime, database_now, insert_new
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus, BatchState, Outcome
@@ -121,7 +121,14 @@ def start(session: Session, row: Row[Any], channel: str, now: datetime) -> Claim
     doubtful = connection.execute(select(unknown)).scalar_one()
     new = {"batch": row.batch, "number": number, "channel": channel, "started_at": now}
     connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.STARTED.value}])
+    look_after(session, row.batch, now)
     return Claim(row.batch, number, row.event_type, channel, tries=number - row.since, doubtful=bool(doubtful))
+
+
+def look_after(session: Session, batch: int, now: datetime) -> None:
+    """Let it be found out what impact.com makes of a batch that is about to leave, or may have left."""
+    row = {"batch": batch, "since": now, "due_at": database_now(session), "looks": 0, "token": 0}
+    session.connection().execute(insert_new(session, UNCONFIRMED), [row])
 
 
 def renew(session: Session, claim: Claim, lease: timedelta, sent_bytes: int) -> bool:

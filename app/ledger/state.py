@@ -13,6 +13,9 @@ class OrderState(StrEnum):
     BATCHED = "batched"
     DELIVERED = "delivered"
     UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    PARTLY_ACCEPTED = "partly_accepted"
+    REJECTED = "rejected"
 
 
 class CorrectionState(StrEnum):
@@ -24,6 +27,9 @@ class CorrectionState(StrEnum):
     BATCHED = "batched"
     DELIVERED = "delivered"
     UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    PARTLY_ACCEPTED = "partly_accepted"
+    REJECTED = "rejected"
 
 
 def correction_state(

@@ -17,9 +17,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.config import Settings, require
 from app.delivery.channels.email_conversation import Conversation
-from app.delivery.egress import connect
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.tls import verified
+from app.egress import connect
 from app.errors import ChannelRefused, Misconfigured
 from app.event_type import EmailAddress
 from app.setting_types import split_list

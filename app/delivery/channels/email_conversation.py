@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from app.delivery.egress import reason
 from app.delivery.parcel import CHUNK
+from app.egress import reason
 from app.errors import (
     ChannelRefused,
     ChannelUnavailable,

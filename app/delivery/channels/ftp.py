@@ -22,9 +22,9 @@ from app.delivery.channels.ftp_client import (
     step,
     why,
 )
-from app.delivery.egress import connect
 from app.delivery.parcel import CHUNK, Parcel, Progress, to_the_end
 from app.delivery.tls import verified
+from app.egress import connect
 from app.errors import (
     ChannelRefused,
     ChannelUnavailable,

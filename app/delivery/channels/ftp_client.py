@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from app.delivery.egress import reason
+from app.egress import reason
 from app.errors import ChannelRefused, ChannelUnavailable, ReceiverNotTrusted
 
 FAULTS: Final = (ftplib.Error, OSError, EOFError, ValueError)

@@ -18,7 +18,7 @@ from asyncssh.saslprep import SASLPrepError, saslprep
 from app.config import Settings
 from app.delivery.channels.sftp import SftpSettings
 from app.delivery.channels.sftp_session import Session
-from app.delivery.egress import connect
+from app.egress import connect
 from app.errors import ChannelUnavailable, CredentialsRefused, DeliveryError, Misconfigured, ReceiverNotTrusted
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.delivery.egress import connect, is_public
+from app.egress import connect, is_public
 from app.errors import ChannelRefused, ChannelUnavailable
 from tests.servers import free_port
 

@@ -1,0 +1,1 @@
+"""Stage 5: what impact.com made of what was sent."""

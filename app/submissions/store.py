@@ -1,0 +1,150 @@
+"""The records of what impact.com made of what was sent, and every statement on them.
+
+A batch of which everything is known has a `result`. An order of it is accepted unless a `judged_order` says otherwise;
+an order that went by a call of its own has one in any case. Corrections likewise.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, select
+from sqlmodel import Field, Session, SQLModel
+
+from app.batches.store import BATCH_LINE, CORRECTION_LINE
+from app.database import ROW_ID, UTCDateTime
+from app.submissions.submission import Verdict
+
+_VERDICTS: Final = "verdict IN ('accepted', 'partly_accepted', 'rejected')"
+
+
+class Submission(SQLModel, table=True):
+    """What impact.com shows of one call, or of one file, under its own names as far as it has them.
+
+    A call has a `revision_id` or a `correction_id`, a file a `file_name`. Texts are kept as they came.
+    """
+
+    __tablename__ = "submission"
+    __table_args__ = (
+        Index("submissions_of_batch", "batch"),
+        Index("submissions_of_revision", "revision_id"),
+        Index("submissions_of_correction", "correction_id"),
+        Index("submissions_by_status", "status", "id"),
+        Index("submissions_by_type", "type", "id"),
+        Index("submissions_by_date", "submission_date", "id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    batch: int = Field(sa_column=Column(BigInteger, ForeignKey("batch.id"), nullable=False))
+    revision_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("revision.id")))
+    correction_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("correction.id")))
+    impact_id: str | None
+    type: str
+    status: str
+    submission_date: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    completion_date: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    error_type: str | None
+    error_reason: str | None
+    file_name: str | None
+    total_records: int | None
+    total_errors: int | None
+    uri: str | None
+    errors_uri: str | None
+    source: str
+    recorded_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class SubmissionError(SQLModel, table=True):
+    """One reason why impact.com did not take something, joined to what we sent where it could be.
+
+    `line` is our line, the header being line 1. `rejects` says that it stands against the order: it does not where it
+    only says that the order is there already.
+    """
+
+    __tablename__ = "submission_error"
+    __table_args__ = (
+        Index("errors_of_submission", "submission_id", "id"),
+        Index("errors_by_reason", "reason", "submission_id"),
+        Index("errors_of_revision", "revision_id"),
+        Index("errors_of_correction", "correction_id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
+    submission_id: int = Field(sa_column=Column(BigInteger, ForeignKey("submission.id"), nullable=False))
+    revision_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("revision.id")))
+    correction_id: int | None = Field(default=None, sa_column=Column(BigInteger, ForeignKey("correction.id")))
+    line: int | None
+    order_id: str | None
+    sku: str | None
+    category: str | None
+    error_type: str | None
+    reason: str
+    rejects: bool
+
+
+class Result(SQLModel, table=True):
+    """A batch of which everything is known. `source` says from where: `api`, `calls` or `file` (read by a person)."""
+
+    __tablename__ = "result"
+    __table_args__ = (CheckConstraint("verdict IN ('accepted', 'partly_rejected', 'rejected')", name="result_verdict"),)
+
+    batch: int = Field(sa_column=Column(ROW_ID, ForeignKey("batch.id"), primary_key=True, autoincrement=False))
+    verdict: str
+    accepted: int
+    rejected: int
+    source: str
+    recorded_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class JudgedOrder(SQLModel, table=True):
+    """What impact.com decided about a revision, where its batch's result does not say it."""
+
+    __tablename__ = "judged_order"
+    __table_args__ = (
+        CheckConstraint(_VERDICTS, name="judged_order_verdict"),
+        Index("orders_by_verdict", "verdict", "revision_id"),
+    )
+
+    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
+    submission_id: int = Field(sa_column=Column(BigInteger, ForeignKey("submission.id"), nullable=False))
+    verdict: str
+
+
+class JudgedCorrection(SQLModel, table=True):
+    """What impact.com decided about a correction, where its batch's result does not say it."""
+
+    __tablename__ = "judged_correction"
+    __table_args__ = (CheckConstraint(_VERDICTS, name="judged_correction_verdict"),)
+
+    correction_id: int = Field(
+        sa_column=Column(ROW_ID, ForeignKey("correction.id"), primary_key=True, autoincrement=False)
+    )
+    submission_id: int = Field(sa_column=Column(BigInteger, ForeignKey("submission.id"), nullable=False))
+    verdict: str
+
+
+SUBMISSION: Final = Submission.__table__  # type: ignore[attr-defined]
+SUBMISSION_ERROR: Final = SubmissionError.__table__  # type: ignore[attr-defined]
+RESULT: Final = Result.__table__  # type: ignore[attr-defined]
+JUDGED_ORDER: Final = JudgedOrder.__table__  # type: ignore[attr-defined]
+JUDGED_CORRECTION: Final = JudgedCorrection.__table__  # type: ignore[attr-defined]
+
+
+def order_verdicts(session: Session, revision_ids: Collection[int]) -> dict[int, Verdict]:
+    """Return what impact.com decided about revisions, of those that it has decided about."""
+    connection = session.connection()
+    with_result = select(BATCH_LINE.c.revision_id).join(RESULT, RESULT.c.batch == BATCH_LINE.c.batch)
+    accepted = connection.execute(with_result.where(BATCH_LINE.c.revision_id.in_(revision_ids))).scalars()
+    judged = select(JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict)
+    rows = connection.execute(judged.where(JUDGED_ORDER.c.revision_id.in_(revision_ids)))
+    return dict.fromkeys(accepted, Verdict.ACCEPTED) | {row.revision_id: Verdict(row.verdict) for row in rows}
+
+
+def correction_verdicts(session: Session, correction_ids: Collection[int]) -> dict[int, Verdict]:
+    """Return what impact.com decided about corrections, of those that it has decided about."""
+    connection, line = session.connection(), CORRECTION_LINE.c
+    with_result = select(line.correction_id).join(RESULT, RESULT.c.batch == line.batch)
+    accepted = connection.execute(with_result.where(line.correction_id.in_(correction_ids))).scalars()
+    judged = select(JUDGED_CORRECTION.c.correction_id, JUDGED_CORRECTION.c.verdict)
+    rows = connection.execute(judged.where(JUDGED_CORRECTION.c.correction_id.in_(correction_ids)))
+    return dict.fromkeys(accepted, Verdict.ACCEPTED) | {row.correction_id: Verdict(row.verdict) for row in rows}
