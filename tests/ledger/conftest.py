@@ -29,12 +29,20 @@ def folders(tmp_path: Path) -> Callable[[], Path]:
 
 @pytest.fixture
 def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[], tuple[Database, Path]]:
-    """Return a new SQLite database and outbox each time."""
+    """Return a SQLite database with nothing in it and a new outbox each time.
+
+    It is opened under the same name again: an engine keeps the statements that it has compiled, which takes longer than
+    most histories.
+    """
+    file = folders() / "ledger.db"
+    database = Database(f"sqlite:///{file}")
 
     def new() -> tuple[Database, Path]:
-        folder = folders()
-        shutil.copy(migrated_sqlite, folder / "ledger.db")
-        return Database(f"sqlite:///{folder / 'ledger.db'}"), folder / "outbox"
+        database.close()
+        for name in ("", "-wal", "-shm"):
+            file.with_name(file.name + name).unlink(missing_ok=True)
+        shutil.copy(migrated_sqlite, file)
+        return database, folders() / "outbox"
 
     return new
 
@@ -44,8 +52,9 @@ def on_postgresql(postgres: Postgres, migrated_postgres: str, folders: Callable[
     """Return an emptied PostgreSQL database and a new outbox each time."""
     with postgres.new_database(template=migrated_postgres) as url:
 
+        database = Database(driver(url))
+
         def new() -> tuple[Database, Path]:
-            database = Database(driver(url))
             with database.transaction() as session:
                 names = ", ".join(METADATA.tables)
                 session.connection().exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
