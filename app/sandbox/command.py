@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from logging import ERROR, getLogger
 from pathlib import Path
+from shlex import quote
 from signal import SIGINT, SIGTERM, signal
 from threading import Event
 from typing import Annotated, Any, get_type_hints
@@ -43,20 +44,20 @@ def sandbox(
     """
     for name in ("pyftpdlib", "mail.log", "asyncssh"):  # what they have to say is on the page
         getLogger(name).setLevel(ERROR)
-    stop = Event()
-    for number in (SIGTERM, SIGINT):
-        signal(number, lambda *_: stop.set())
     try:
         from app.sandbox.sandbox import Sandbox  # noqa: PLC0415 (its libraries are heavy)
 
         box = Sandbox(Options(**options))
+        stop = Event()
+        for number in (SIGTERM, SIGINT):
+            signal(number, lambda *_: stop.set())
         with box:
             _tell(box.settings, env_file)
             stop.wait()
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise Misconfigured(
-            f"The sandbox needs {error.name}, which comes with an extra: install conversion-capture[sandbox], or switch"
-            " its drop off with --ftps-port -1 or --smtp-port -1."
+            f"The sandbox lacks {error.name}, which comes with an extra: install conversion-capture[sandbox], or leave"
+            " the drop out that needs it with --ftps-port -1 or --smtp-port -1."
         ) from None
     except (OSError, ValueError) as error:
         raise Misconfigured(f"The sandbox does not start: {error}.") from None
@@ -64,7 +65,7 @@ def sandbox(
 
 def _tell(settings: dict[str, str], env_file: Path | None) -> None:
     """Print the settings, and write them for nobody else's eyes."""
-    text = "".join(f"{name}={value}\n" for name, value in settings.items())
+    text = "".join(f"{name}={quote(value)}\n" for name, value in settings.items())  # for shells and as a .env
     typer.echo(f"The sandbox runs; its page is {settings['CAPTURE_IMPACT_API_URL']}/ (user: the AccountSID).\n\n{text}")
     if env_file:
         part = env_file.with_name(f"{env_file.name}.part")

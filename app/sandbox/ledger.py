@@ -68,7 +68,7 @@ class Update:
     state: str
     reason: str
     sku: str
-    quantity: int | None
+    quantity: int
     delta_amount: int
     delta_payout: int
     at: datetime

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.sandbox.ledger import Action, Item, Ledger, Update
+from app.sandbox.ledger import REVERSED, Action, Item, Ledger, Update
 from app.sandbox.money import minor_units, percentage, spread
 from app.sandbox.program import MAX_MODIFICATIONS, Program
 
@@ -78,18 +78,29 @@ def _refusal(change: Change, action: Action, program: Program, now: datetime) ->
 def _grant(wish: Wish, change: Change, action: Action, program: Program, now: datetime, ledger: Ledger) -> str:
     if not program.knows_reason(wish.reason, change.place):
         return "BAD_DISPOSITION"
-    before, quantities = action.amount, [item.quantity for item in action.items]
+    before = action.amount
     why = _set_item(wish, action) if wish.sku else _set_whole(wish, change, action, program)
     if wish.reason in program.approving and why in {"", "NO_CHANGE"}:
         action.is_approved, why = True, ""
     if not why:
-        quantity = int(wish.quantity) if wish.quantity else sum(quantities) if not wish.sku else None
-        percent = program.options.payout_percent
-        payout = percentage(action.amount, percent) - percentage(before, percent)
-        number, delta = f"{action.id}.{len(ledger.updates) + 1}", action.amount - before
-        state = "REVERSED" if action.is_reversed or (before and not action.amount) else action.state(now)
-        ledger.updates.append(Update(number, action, state, wish.reason, wish.sku, quantity, delta, payout, now))
+        ledger.updates.append(_update(wish, action, before, program, ledger, now))
     return why
+
+
+def _update(wish: Wish, action: Action, before: int, program: Program, ledger: Ledger, now: datetime) -> Update:
+    """Return the entry of the log for what was done."""
+    percent = program.options.payout_percent
+    return Update(
+        f"{action.id}.{len(ledger.updates) + 1}",
+        action,
+        REVERSED if before and not action.amount else action.state(now),
+        wish.reason,
+        wish.sku,
+        sum(item.quantity for item in action.items if wish.sku in {"", item.sku}),
+        action.amount - before,
+        percentage(action.amount, percent) - percentage(before, percent),
+        now,
+    )
 
 
 def _set_item(wish: Wish, action: Action) -> str:

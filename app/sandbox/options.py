@@ -12,7 +12,8 @@ import typer
 OFF: Final = -1
 """The port of a drop that is not wanted."""
 
-Port = Annotated[int, typer.Option(min=OFF, max=65_535, help="0 takes a free port, -1 leaves it out.")]
+
+_PORT: Final = {"min": OFF, "max": 65_535}
 
 
 def _said(text: str, **kinds: int) -> object:
@@ -26,9 +27,9 @@ class Options:
     # Where it listens, and who may come
     host: Annotated[str, _said("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, _said("Port of the HTTP API; 0 takes a free one.", min=0, max=65_535)] = 0
-    sftp_port: Port = 0
-    ftps_port: Port = 0
-    smtp_port: Port = 0
+    sftp_port: Annotated[int, _said("Port of the SFTP drop; 0 takes a free one, -1 leaves it out.", **_PORT)] = 0
+    ftps_port: Annotated[int, _said("Port of the FTPS drop; 0 takes a free one, -1 leaves it out.", **_PORT)] = 0
+    smtp_port: Annotated[int, _said("Port of the SMTP drop; 0 takes a free one, -1 leaves it out.", **_PORT)] = 0
     account_sid: Annotated[str, _said("AccountSID; without it one is made up.")] = ""
     auth_token: Annotated[str, _said("AuthToken; without it one is made up.")] = ""
     username: Annotated[str, _said("User of the SFTP, FTPS and SMTP drops.")] = "merchant"

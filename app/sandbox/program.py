@@ -1,5 +1,6 @@
 """What the account of the sandbox has: programs, event types, chains, promo codes and disposition codes."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
@@ -14,6 +15,8 @@ AHEAD: Final = timedelta(days=1)
 MAX_MODIFICATIONS: Final = 1_000
 ANYBODY: Final = "10000"
 """The partner who is credited where nothing says which one."""
+
+_ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ class Program:
 
     def tracker_fault(self, campaign: str, tracker: str) -> str:
         """Return what is wrong with a pair of ids, "" if nothing is."""
-        if not campaign.isdecimal() or (self.campaigns and campaign not in self.campaigns):
+        if not _ID.fullmatch(campaign) or (self.campaigns and campaign not in self.campaigns):
             return "CAMPAIGN_NOT_FOUND"
-        if not tracker.isdecimal() or (self.trackers and tracker not in self.trackers):
+        if not _ID.fullmatch(tracker) or (self.trackers and tracker not in self.trackers):
             return "ACTIONTRACKER_NOT_FOUND"
         if self.trackers and self.trackers[tracker] != campaign:
             return "ACTIONTRACKER_CAMPAIGN_MISMATCH"

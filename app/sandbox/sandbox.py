@@ -26,6 +26,13 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _plant_from(path: Path, desk: Desk) -> None:
+    try:
+        plant_all(desk, json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 class Sandbox:
     """A stand-in for impact.com; `settings` are those of a service that is to talk to it.
 
@@ -43,6 +50,8 @@ class Sandbox:
         self.settings: dict[str, str] = {}
         self._folders: FolderDrop | None = None
         self._running = ExitStack()
+        if options.faults:
+            _plant_from(options.faults, self.desk)
 
     def __enter__(self) -> Self:
         with ExitStack() as running:
@@ -75,8 +84,6 @@ class Sandbox:
 
     def _start(self, running: ExitStack) -> None:
         options = self.options
-        if options.faults:
-            plant_all(self.desk, json.loads(options.faults.read_text("utf-8")))
         home = Path(tempfile.mkdtemp(prefix="sandbox-"))
         running.callback(shutil.rmtree, home, ignore_errors=True)
         self._serve_http(running)

@@ -108,14 +108,17 @@ def _key(line: Line) -> tuple[str, ...]:
 
 def changes(sheet: Sheet) -> Iterator[Change]:
     """Yield what is wanted of each action, whether its lines repeat its name, leave it out, or are one with numbers."""
+    is_item = "SKU" in sheet.columns
     names: tuple[str, ...] = ("", "", "")
     found: list[tuple[tuple[str, ...], Row]] = []
     for row in sheet.rows:
-        if not row.is_broken:
-            own = tuple(row.fields.get(name, "") for name in ("ActionID", "ActionTrackerID", "Oid"))
+        own = tuple(row.fields.get(name, "") for name in ("ActionID", "ActionTrackerID", "Oid"))
+        if row.is_broken:
+            names = ("", "", "")  # what follows without a name belongs to nobody who could be told
+        else:
             names = own if any(own) else names
             found.append((names, row))
-    for key, group in groupby(found, lambda pair: pair[0]):
+    for (key, _), group in groupby(found, lambda pair: (pair[0], is_item or pair[1].number)):
         rows = [row for _, row in group]
         currency, status = (next((r.fields[n] for r in rows if r.fields.get(n)), "") for n in _WHOLE_ACTION)
         yield Change(key[0], key[1], key[2], [wish for row in rows for wish in _wishes(row)], FILE, currency, status)

@@ -63,7 +63,7 @@ def update_view(update: Update) -> dict[str, Any]:
         "DeltaAmount": as_decimal(update.delta_amount, action.currency),
         "DeltaPayout": as_decimal(update.delta_payout, action.currency),
         "Sku": update.sku,
-        "Quantity": "" if update.quantity is None else update.quantity,
+        "Quantity": update.quantity,
         "UpdateDate": update.at,
         "LockingDate": action.locks_at,
     }
