@@ -21,6 +21,7 @@ OLDEST: Final = timedelta(days=3 * 365 + 1)
 USUAL_SPAN: Final = timedelta(days=7)
 MOST_PAGES: Final = 10
 
+_EVENT_TYPE: Final = ("ActionTrackerId", "EventTypeId", "EventTypeCode")
 _HASH: Final = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
 
 # Conversions ------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def _missing(given: dict[str, str]) -> list[tuple[str, str, bool]]:
         ("CampaignId", "is required", not has("CampaignId")),
         ("EventDate", "is required", not has("EventDate")),
         ("OrderId", "is required", not has("OrderId", "Oid")),
-        ("ActionTrackerId", "or EventTypeId is required", not has("ActionTrackerId", "EventTypeId")),
+        ("ActionTrackerId", "or another name of the event type is required", not has(*_EVENT_TYPE)),
         ("ClickId", "or another key that credits a partner is required", not has(*credit)),
         ("MediaId", "and MediaPartnerId exclude each other", has("MediaId") and has("MediaPartnerId")),
         ("CurrencyCode", "is required with money", money and not has("CurrencyCode", "Currency")),

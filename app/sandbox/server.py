@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 from contextlib import suppress
 from http import HTTPStatus
@@ -59,7 +60,9 @@ class HttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of callers that have hung up."""
+        """Say nothing of callers that have hung up; what else went wrong is a fault of the sandbox, and told."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Hangup(Exception):

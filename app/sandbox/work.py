@@ -101,6 +101,7 @@ class Works:
 def lines_of(fields: Mapping[str, str]) -> list[Line]:
     """Return the items of a call, or the order as one line if it has an amount and no items."""
     order = {ALIASES.get(name, name): value for name, value in fields.items() if not ITEM.fullmatch(name)}
+    amount = order.pop("Amount", "") or order.get("OrderSubTotalPostDiscount", "")
     items: dict[int, dict[str, str]] = {}
     for name, value in fields.items():
         if match := ITEM.fullmatch(name):
@@ -108,7 +109,6 @@ def lines_of(fields: Mapping[str, str]) -> list[Line]:
             items.setdefault(int(match[2]), {})[column] = value
     if items:
         return [Line(number, order | item, is_item=True) for number, item in sorted(items.items())]
-    amount = order.get("Amount") or order.get("OrderSubTotalPostDiscount")
     return [Line(1, order | {"Amount": amount}, is_item=False)] if amount else []
 
 

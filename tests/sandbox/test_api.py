@@ -86,12 +86,21 @@ def test_what_must_be_there_is_asked_for_at_once(box: Box, given: dict[str, str]
         (without("ClickId", CustomerId="somebody"), "Contract Error", "ACTION_REF_NOT_FOUND"),
         (without(EventDate="yesterday", ItemQuantity1="x"), "Validation", "INVALID_EVENT_DATE MALFORMED"),
         (without(*(name for name in SALE if name.startswith("Item"))), "Validation", "NO_ITEM"),
+        (without("ActionTrackerId", EventTypeCode="sale"), "Validation", "ACTIONTRACKER_NOT_FOUND"),
     ],
 )
 def test_what_is_wrong_is_told_by_the_submission(box: Box, given: dict[str, str], kind: str, reasons: str) -> None:
     """It is queued like any other, and complete with errors."""
     assert box.outcome(box.call("POST", "Conversions", data=given)) == ("Conversion", "Complete", kind, reasons)
     assert box.sandbox.state()["actions"] == []
+
+
+def test_an_order_s_sum_beside_its_items_changes_nothing(box: Box) -> None:
+    """Without items it is the amount."""
+    told = box.outcome(box.call("POST", "Conversions", data=SALE | {"Amount": "45.50"}))
+    bare = without(*(name for name in SALE if name.startswith("Item")), OrderId="A-2", OrderSubTotalPostDiscount="7.00")
+    assert [told, box.outcome(box.call("POST", "Conversions", data=bare))] == [TAKEN, TAKEN]
+    assert [one["amount"] for one in box.sandbox.state()["actions"]] == ["45.50", "7.00"]
 
 
 def test_an_order_is_taken_once_by_whichever_way(box: Box) -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.sandbox.modifications import DELETE, PUT
 from app.sandbox.money import spread, times
 from tests.sandbox.world import CHANGE, ITEM, TODAY, World, item
 
@@ -51,6 +52,36 @@ def test_no_bytes_stop_it(content: bytes) -> None:
     world = World()
     world.send_bytes(f"{ITEM}\r\n".encode() + content)
     assert world.send(ITEM, item("A-after")) == []
+
+
+NAMES = st.sampled_from(
+    [
+        *("CampaignId", "ActionTrackerId", "EventDate", "OrderId", "ClickId", "CurrencyCode", "Amount", "ItemSku1"),
+        *(
+            "ItemQuantity1",
+            "ItemPrice1",
+            "ItemSubTotal9999",
+            "Sku",
+            "Sku2",
+            "Quantity",
+            "Amount2",
+            "Reason",
+            "ActionId",
+        ),
+        *("ItemSubTotalDelta", "DispositionCode", "CustomerStatus", "MediaId"),
+    ]
+)
+
+
+@given(
+    st.sampled_from([("Conversion", "POST"), ("Modification", PUT), ("Reversal", DELETE)]),
+    st.dictionaries(NAMES, CELLS),
+)
+def test_no_call_stops_it(kind: tuple[str, str], fields: dict[str, str]) -> None:
+    """Each ends complete, with reasons or without."""
+    world = World()
+    assert world.send(ITEM, item()) == []
+    assert world.desk.queue(*kind, fields, "").is_done
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**9), min_size=1, max_size=9).filter(any))

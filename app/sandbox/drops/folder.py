@@ -13,6 +13,7 @@ from app.sandbox.submissions import FileSubmission, Refusal
 from app.sandbox.views import file_view, refusal_view
 
 LOOK_EVERY_SECONDS: Final = 0.1
+PART: Final = ".part"
 
 
 class FolderDrop:
@@ -20,6 +21,8 @@ class FolderDrop:
 
     def __init__(self, desk: Desk, account: str) -> None:
         self._desk, self._account = desk, account
+        for folder in filter(None, (desk.options.pull_folder, desk.options.results_folder)):
+            folder.mkdir(parents=True, exist_ok=True)
         self._seen: dict[str, tuple[int, int]] = {}
         self._told: set[str] = set()
         self._over = threading.Event()
@@ -39,8 +42,8 @@ class FolderDrop:
         if folder is None:
             return
         with self._one:
-            for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-                if file.is_file() and fnmatchcase(file.name, pattern):
+            for file in sorted(folder.iterdir()):
+                if file.is_file() and fnmatchcase(file.name, pattern) and file.suffix != PART:
                     self._pull(file)
 
     def tell(self) -> None:
@@ -85,8 +88,7 @@ def _csv_name(file: FileSubmission) -> str:
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a CSV file that appears whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}{PART}")
     with part.open("w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, columns, lineterminator="\r\n")
         writer.writeheader()
