@@ -60,7 +60,7 @@ openapi: $(RUNTIME) ## write openapi/openapi.json anew
 
 # The files name no registry: whoever installs uses the one that pip is configured for.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra build
+	--no-emit-index-url --no-emit-find-links $(UPGRADE) --extra build --extra sandbox
 
 lock: $(VENV)/.made ## write the dependency files anew (UPGRADE=--upgrade for the newest versions)
 	@echo "locking the dependencies"

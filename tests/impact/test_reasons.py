@@ -1,7 +1,11 @@
 """Which reasons a correction may have."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
+from app import impact
 from app.event_type import EventType
 from app.impact.reasons import STANDARD_REASONS, known_reasons
 
@@ -10,6 +14,14 @@ def test_the_standard_codes_of_a_file_are_known() -> None:
     """All that a file may give, and none that only impact.com's API takes."""
     assert len(STANDARD_REASONS) == 13
     assert not {"APPROVED", "REJECTED", "CONS_INFO_INVALID", "MP_RETURNED", "RESET"} & set(known_reasons())
+
+
+def test_the_standard_codes_are_those_of_impact_com_s_list() -> None:
+    """What works on a condition, or only in a call, is left out."""
+    text = (Path(str(impact.__file__)).parent / "reason_codes.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    listed = {row["code"] for row in rows if "file reason" in row["usable_in"].split("; ")}
+    assert set(STANDARD_REASONS) == listed
 
 
 def test_an_event_type_adds_its_own() -> None:
