@@ -23,6 +23,7 @@ import httpx
 from examples import reconcile, report
 from examples.expected import Line, read_lines
 from examples.journey import Shop, batches, export, land_all, post_all, states
+from examples.loop import Loop, planned_refusals, sandbox
 from examples.make_orders import ORDERS, REFERENCE_DAY
 from examples.reconcile import Answer, Batch
 from examples.service import LOG, OUTBOX, ROOT, DemoFailed, Keys, commands, new_keys, prepare, run, served
@@ -44,6 +45,7 @@ class Played:
     states: tuple[Sequence[tuple[str, str]], Mapping[str, int]]
     outbox: Sequence[str]
     checks: Mapping[str, tuple[int, str]]
+    loop: Loop
 
     @property
     def files(self) -> list[bytes]:
@@ -52,17 +54,26 @@ class Played:
 
 
 def play(directory: Path, keys: Keys, lines: Sequence[Line]) -> Played:
-    """Serve, send everything, export twice, and read what the service says of it."""
-    with served(directory, keys) as url, httpx.Client(base_url=url, timeout=90, trust_env=False) as http:
+    """Serve, send everything, export twice, hear what became of it, repair what can be; read what is said of it."""
+    with (
+        sandbox(directory) as box,
+        served(directory, keys, box.settings) as url,
+        httpx.Client(base_url=url, timeout=90, trust_env=False) as http,
+    ):
         shop = Shop(http, keys)
+        loop = Loop(planned_refusals(lines))
+        loop.begin(box)
         landings, lost_clicks = land_all(shop, lines)
         answers = post_all(shop, lines)
         exports = export(shop), export(shop)
+        loop.hear(shop)
         made = batches(shop, directory)
+        outbox = [file.name for file in (directory / OUTBOX).iterdir()]
         listed = states(shop)
-    outbox = [file.name for file in (directory / OUTBOX).iterdir()]
-    checks = {name: check(directory, keys, name) for name in outbox}
-    return Played(lines, landings, lost_clicks, answers, *exports, made, listed, outbox, checks)
+        loop.repair(shop, box)
+        loop.end(shop, box, batches(shop, directory)[len(made) :])
+    checks = {name: check(directory, keys, name) for name in (*outbox, *(one.name for one in loop.repairs))}
+    return Played(lines, landings, lost_clicks, answers, *exports, made, listed, outbox, checks, loop)
 
 
 def check(directory: Path, keys: Keys, name: str) -> tuple[int, str]:
@@ -77,11 +88,12 @@ def disagreements(played: Played) -> list[str]:
     return [
         *played.lost_clicks,
         *reconcile.check_answers(lines, played.answers),
-        *reconcile.check_states(lines, *played.states),
+        *reconcile.check_states(lines, *played.states, played.loop.planned),
         *reconcile.check_export(lines, played.export, played.second_export),
         *reconcile.check_batches(lines, played.batches, played.outbox),
         *reconcile.check_rows(lines, played.files),
         *reconcile.check_money(lines, played.files),
+        *played.loop.disagreements(lines),
         *(f"The check refuses {name}: {said}" for name, (status, said) in played.checks.items() if status),
     ]
 
@@ -91,14 +103,24 @@ def tell(played: Played, directory: Path, seconds: float) -> None:
     print(f"{played.landings} visitors landed with a click id, and each one's cookie holds it unchanged.")
     report.show_orders(played.lines, played.answers)
     report.show_money(played.lines, played.files)
-    for batch in played.batches:
+    tell_files(played, directory, played.batches)
+    print("\nThe sandbox stood in for impact.com: it pulled the file and was told to refuse some orders:")
+    report.show_refusals(played.loop.told())
+    print("The contract was renewed and the click ids corrected; these orders, and no others, went again:\n")
+    tell_files(played, directory, played.loop.repairs)
+    orders, actions = len(reconcile.accepted(played.lines)), len(played.loop.actions)
+    print(f"\nEverything agrees: each of the {orders} orders is in one state, and every row and sum is as posted.")
+    print(f"The loop is closed: shop, service and sandbox have the same {actions} actions, to the cent.")
+    serve, ask = commands(directory)
+    print(f"That took {seconds:.1f} s. To serve the result, and to ask it for the held orders:\n\n{serve}\n{ask}")
+
+
+def tell_files(played: Played, directory: Path, made: Sequence[Batch]) -> None:
+    """Print where files are and what is in them."""
+    for batch in made:
         print(directory / OUTBOX / batch.name)
         print(f"  {batch.facts['orders']} orders, {batch.facts['rows']} rows, SHA-256 {batch.facts['sha256']}")
         print(f"  conversion-capture check: {played.checks[batch.name][1]}")
-    orders = len(reconcile.accepted(played.lines))
-    print(f"\nEverything agrees: each of the {orders} orders is in one state, and every row and sum is as posted.")
-    serve, ask = commands(directory)
-    print(f"That took {seconds:.1f} s. To serve the result, and to ask it for the held orders:\n\n{serve}\n{ask}")
 
 
 def demo(directory: Path) -> list[str]:

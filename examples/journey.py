@@ -44,6 +44,10 @@ class Shop:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": media_type}
         return self.http.post(path, content=text.encode(), headers=headers)
 
+    def send(self, method: str, path: str, key: str, body: Mapping[str, Any]) -> httpx.Response:
+        """Send JSON."""
+        return self.http.request(method, path, json=body, headers={"Authorization": f"Bearer {key}"})
+
     def read(self, path: str, **query: str) -> httpx.Response:
         """Ask with the key for reading. Raises DemoFailed if there is no answer to work with."""
         answer = self.http.get(path, params=query, headers={"Authorization": f"Bearer {self.keys.read}"})

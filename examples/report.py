@@ -57,6 +57,14 @@ def show_money(lines: Sequence[Line], files: Sequence[bytes]) -> None:
     console().print(table)
 
 
+def show_refusals(rows: Iterable[Sequence[str]]) -> None:
+    """Print why orders were refused: how many, the reason, what it means, what is to be done, and what became of it."""
+    table = _table("Refused>", "Reason", "What it means", "What to do", "Now")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:

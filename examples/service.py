@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +27,7 @@ START_SECONDS, STOP_SECONDS, COMMAND_SECONDS = 60, 30, 120
 
 DATABASE, OUTBOX, SPOOL, JOURNAL = "demo.db", "outbox", "spool", "journal"
 KEY_FILE, LOG = "keys.env", "service.log"
+SANDBOX_SETTINGS, SANDBOX_LOG = "sandbox.env", "sandbox.log"
 
 
 class DemoFailed(Exception):
@@ -77,7 +78,13 @@ def prepare(directory: Path, keys: Keys) -> None:
     if any(directory.iterdir()) and not key_file.exists():
         raise DemoFailed(f"{directory} is not empty and no demo made it; name another folder with --directory.")
     written = [directory.glob(f"{place}/*.{end}") for place in (OUTBOX, JOURNAL) for end in ("csv", "part")]
-    files = (*chain(*written), *(directory / SPOOL).glob("*.spool"), directory / LOG)
+    files = (
+        *chain(*written),
+        *(directory / SPOOL).glob("*.spool"),
+        directory / LOG,
+        directory / SANDBOX_LOG,
+        directory / SANDBOX_SETTINGS,
+    )
     for left in (*directory.glob(f"{DATABASE}*"), *files):
         left.unlink(missing_ok=True)
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -91,11 +98,11 @@ def key_text(keys: Keys) -> str:
     return "".join(exported + [f"{name}={shlex.quote(value)}\n" for name, value in plain.items()])
 
 
-def environment(keys: Keys) -> dict[str, str]:
-    """Return the service's environment: the demo's settings, and none that were meant for another service."""
+def environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a process's environment: its own settings, and none that were meant for another service."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("CAPTURE_")}
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))
-    return kept | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"} | settings(keys)
+    return kept | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"} | dict(own or {})
 
 
 def command(*arguments: str) -> list[str]:
@@ -108,7 +115,7 @@ def run(directory: Path, keys: Keys, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(
         command(*arguments),
         cwd=directory,
-        env=environment(keys),
+        env=environment(settings(keys)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -119,17 +126,18 @@ def run(directory: Path, keys: Keys, *arguments: str) -> subprocess.CompletedPro
 
 
 @contextmanager
-def served(directory: Path, keys: Keys) -> Iterator[str]:
+def served(directory: Path, keys: Keys, more: Mapping[str, str] | None = None) -> Iterator[str]:
     """Serve from `directory` as the current folder, so that no `.env` of the checkout is read; yield the base URL.
 
-    The service is stopped in every case, and must then end as it promises: with exit status 0.
+    It has `more` settings than the demo's own. The service is stopped in every case, and must then end as it promises:
+    with exit status 0.
     """
     port = free_port()
     with (directory / LOG).open("wb") as log:
         process = subprocess.Popen(
             command("serve", "--host", HOST, "--port", str(port)),
             cwd=directory,
-            env=environment(keys),
+            env=environment(settings(keys) | dict(more or {})),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
