@@ -231,6 +231,11 @@ def test_actions_are_found_by_their_last_update_and_by_their_lock(box: Box) -> N
     """Without dates those of the last seven days; becoming approved is no update."""
     box.outcome(box.call("POST", "Conversions", data=SALE))
     locks_at = box.get("Actions", CampaignId=1000)["Actions"][0]["LockingDate"]
+    box.now = NOW + timedelta(days=20)
+    assert box.get("Actions", CampaignId=1000)["@total"] == "0"
+    given = {"ActionTrackerId": "4321", "OrderId": "A-1", "Amount": "1", "Reason": "OTHER"}
+    assert box.outcome(box.call("PUT", "Actions", data=given))[3] == ""
+    assert box.get("Actions", CampaignId=1000)["@total"] == "1"
     box.now = NOW + timedelta(days=46)
     assert box.get("Actions", CampaignId=1000)["@total"] == "0"
     (found,) = box.get("Actions", CampaignId=1000, LockingDateStart=locks_at, LockingDateEnd=locks_at)["Actions"]

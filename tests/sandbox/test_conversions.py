@@ -83,6 +83,18 @@ def test_an_old_order_is_taken_with_its_media_id_alone(days: int, media: str, re
     assert World().send(f"{ITEM},MediaId", f"{item(at=days_ago(days))},{media}") == refused
 
 
+def test_who_has_ordered_before_credits_an_event_of_another_type_alone() -> None:
+    """A second order of the same event type is organic; a chain that was not set up links by the customer."""
+    world = World()
+    assert world.send(ITEM, item()) == []
+    rows = [
+        item("A-2", click=""),
+        item("A-3", click="", tracker="4400"),
+        item("A-4", click="", tracker="4400", customer="x"),
+    ]
+    assert world.send(ITEM, *rows) == [(2, "ACTION_REF_NOT_FOUND"), (4, "ACTION_REF_NOT_FOUND")]
+
+
 @pytest.mark.parametrize(
     ("code", "codes", "refused"),
     [

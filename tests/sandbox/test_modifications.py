@@ -118,10 +118,11 @@ def test_codes_of_one_s_own_are_reasons_too() -> None:
 def test_an_action_is_modified_a_thousand_times_at_most() -> None:
     """The next one is refused; a modification of several items is one."""
     made = world()
-    assert made.send(BY_ORDER, *(f"4321,A-1,{number}.00,OTHER" for number in range(1, 1_000))) == []
+    assert made.send(BY_ORDER, *(f"4321,A-1,{number}.00,OTHER" for number in range(1, 999))) == []
     assert made.send(CHANGE, "4321,A-1,MUG-1,10.00,2,,OTHER", ",,CRD-9,20.00,1,,OTHER") == []
+    assert made.send(BY_ORDER, "4321,A-1,31.00,OTHER") == []
     assert made.send(BY_ORDER, "4321,A-1,0,OTHER") == [(2, "TOO_MANY_MODIFICATIONS")]
-    assert made.actions()["A-1"][:2] == ("PENDING", "30.00")
+    assert made.actions()["A-1"][:2] == ("PENDING", "31.00")
 
 
 @pytest.mark.parametrize(
@@ -147,3 +148,12 @@ def test_another_currency_is_refused() -> None:
     """The one of the action may be said."""
     header = "ActionTrackerID,Oid,Amount,currencyCode,Reason"
     assert world().send(header, "4321,A-1,1,USD,OTHER", "4321,A-1,1,EUR,OTHER") == [(2, "INVALID_CURRENCY_CODE")]
+
+
+def test_lines_without_a_name_after_a_broken_one_are_nobody_s() -> None:
+    """They are not taken for those of the order before."""
+    made = world()
+    assert made.send(ITEM, item("B")) == []
+    rows = ["4321,B,MUG-1,1.00,1,,OTHER", "4321,A-1,MUG-1,1.00,1,,OTHER,more", ",,MUG-1,2.00,1,,OTHER"]
+    assert made.send(CHANGE, *rows) == [(3, "MALFORMED"), (4, "ACTION_NOT_FOUND")]
+    assert {name: one[1] for name, one in made.actions().items()} == {"A-1": "45.50", "B": "1.00"}
