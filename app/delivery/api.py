@@ -10,6 +10,7 @@ from typing import Any, Final
 from app.config import Settings
 from app.database import Database, retried
 from app.delivery import budget_store as store
+from app.delivery import calls_store
 from app.delivery.budget import Share, after_answer, after_call, calls_left, opens_at
 from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, DeliveryError, OutcomeUnknown, Unavailable
 from app.impact.answers import rows_of
@@ -107,6 +108,16 @@ class Api:
         except Unavailable:  # the answer itself is worth more
             logger.warning("api.limit_not_noted")
             return None
+
+
+def room_for_calls(database: Database, settings: Settings, clock: Callable[[], datetime]) -> int:
+    """Return how many orders or corrections more can leave by calls now, after those that are under way already."""
+    if not settings.has_api:
+        return 0
+    with database.snapshot() as session:
+        now = clock()
+        may_be_made = calls_left(store.standing(session, now), share_of(settings), now, to_read=False)
+        return max(may_be_made - calls_store.under_way(session), 0)
 
 
 def share_of(settings: Settings) -> Share:
