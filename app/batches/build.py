@@ -405,6 +405,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
 
 def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
     store.forget_omissions(session, plan.orders)
-    row = batch_row(BatchKind.CONVERSIONS, plan.event_type, plan.batch_id, file, len(plan.orders), claimed, now)
+    kind, size = BatchKind.CONVERSIONS, len(plan.orders)
+    row = batch_row(kind, plan.event_type, plan.batch_id, file, size, claimed, now, plan.channel)
     store.add_batch(session, row, file.content, plan.orders, file.first_lines)
     logger.debug("batch.added", extra={"batch": plan.batch_id})

@@ -157,10 +157,9 @@ def _outcome(work: Work, made: int, trouble: DeliveryError | None, left: int, un
     holds = work.settings.unknown_outcome == "hold"
     if trouble is None or (holds and unknown == left):
         return HELD_UNKNOWN
-    outcome = after(trouble, work.claimed.tries, work.settings.delivery_tries, _chance())
     restarts = made > 0 or isinstance(trouble, BudgetSpent)
-    if restarts and not outcome.denials and not outcome.stops:
-        outcome = after(trouble, 1, work.settings.delivery_tries, _chance())
+    tries, limit = (1, 2) if restarts else (work.claimed.tries, work.settings.delivery_tries)
+    outcome = after(trouble, tries, limit, _chance())
     wait = trouble.wait if isinstance(trouble, ApiUnavailable) and trouble.wait and outcome.wait else outcome.wait
     status = AttemptStatus.UNKNOWN if unknown else AttemptStatus.FAILED
     detail = f"{left} calls are left, of {unknown} it is not known whether they arrived: {trouble}"
