@@ -29,7 +29,7 @@ from tests.delivery.test_modifications import Shipments
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, work
 
 SHARE_OF_FAILURES = 0.3
-Failures = list[httpx.Response | BaseException]
+Failure = httpx.Response | BaseException | None
 
 
 class Killed(BaseException):
@@ -388,23 +388,18 @@ def test_whatever_the_api_answers_every_order_arrives_and_every_doubt_is_on_reco
     chance = random.Random(7)
     names = [f"A-{number}" for number in range(40)]
     with_settings(calling_service, impact, impact_budget_per_hour=10_000)
-    early = [
-        httpx.Response(500),
-        httpx.Response(429),
-        httpx.ConnectError("no"),
-        httpx.Response(302),
-        httpx.ReadTimeout(""),
-    ]
-    late = [httpx.ReadError("cut"), httpx.Response(200, text="<html>"), httpx.Response(200, json=[])]
+    early: list[Failure] = [*map(httpx.Response, (500, 429, 302)), httpx.ConnectError("no"), httpx.ReadTimeout("")]
+    late: list[Failure] = [httpx.ReadError("cut"), httpx.Response(200, text="<html>"), httpx.Response(200, json=[])]
     bad = httpx.Response(400, json={"Message": "INVALID_CURRENCY_CODE"})
 
-    def answer(order_id: str) -> httpx.Response | BaseException | None:
-        if order_id == "A-3":
-            return bad
-        return chance.choice(early) if chance.random() < SHARE_OF_FAILURES else None
+    def one_of(failures: list[Failure]) -> Failure:
+        return chance.choice(failures) if chance.random() < SHARE_OF_FAILURES else None
 
-    def after(_order_id: str) -> httpx.Response | BaseException | None:
-        return chance.choice(late) if chance.random() < SHARE_OF_FAILURES else None
+    def answer(order_id: str) -> Failure:
+        return bad if order_id == "A-3" else one_of(early)
+
+    def after(_order_id: str) -> Failure:
+        return one_of(late)
 
     impact.answer, impact.after = answer, after
     export(calling_service, *names)

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import random
 import socket
 import ssl
 import time
@@ -284,3 +286,33 @@ def test_a_log_says_nothing_of_whom_a_call_is_about(api: Scripted, caplog: pytes
     told = "".join(str(vars(record)) for record in caplog.records)
     assert [secret for secret in (TOKEN, SID, "A-1", "/Advertisers") if secret in told] == []
     assert [vars(one)["path"] for one in caplog.records if one.msg == "api.called"] == ["Conversions", "APISubmissions"]
+
+
+# Many calls -------------------------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, tuple[Callable[..., bytes | None], type[DeliveryError] | None]] = {
+    "taken": (lambda *_: queued(), None),
+    "500": (lambda *_: answer(500, b"<html>"), ApiUnavailable),
+    "429": (lambda *_: answer(429), ApiUnavailable),
+    "401": (lambda *_: answer(401), CredentialsRefused),
+    "400": (lambda *_: answer(400, REFUSAL), ApiRefused),
+    "redirect": (lambda *_: answer(302, Location="https://elsewhere.example/"), ApiRefused),
+    "html": (lambda *_: answer(200, b"<html>Welcome"), OutcomeUnknown),
+    "cut": (_cut, OutcomeUnknown),
+    "closed": (lambda *_: b"", OutcomeUnknown),
+    "nonsense": (lambda *_: b"\x00\xff\r\n\r\n", OutcomeUnknown),
+    "long": (lambda *_: answer(200, b" " * (MOST_BYTES + 1)), OutcomeUnknown),
+}
+
+
+def test_many_mixed_answers_are_each_told_apart(api: Scripted) -> None:
+    """Whatever came before: each call says what became of it, the taken ones are counted, and no connection stays."""
+    chance, script = random.Random(39), dict[str, str]()
+    api.script = lambda heard, connection: ANSWERS[script[heard.fields["OrderId"]]][0](heard, connection)
+    client = Client(api.account())
+    for number in range(10_000 if os.environ.get("SOAK") else 2_000):
+        name = "taken" if chance.random() < 0.5 else chance.choice([*ANSWERS])
+        script[str(number)] = name
+        told = outcome(lambda: client.submit("POST", "Conversions", {"OrderId": str(number)}))  # noqa: B023
+        assert told is ANSWERS[name][1], name
+    assert len(api.heard) == len(script)
