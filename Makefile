@@ -36,7 +36,8 @@ soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both
 	@SOAK=1 $(BIN)/python -m tests.system -p tests.soak -n $(WORKERS) $(ARGS) tests/crash/test_kill.py \
 		tests/crash/test_controls.py tests/crash/test_pause.py tests/crash/test_stuck.py tests/delivery/test_cuts.py \
 		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py \
-		tests/ledger/test_imports.py tests/ledger/test_truth.py
+		tests/ledger/test_imports.py tests/ledger/test_truth.py \
+		tests/impact/test_client.py
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .

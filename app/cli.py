@@ -23,15 +23,17 @@ from rich.progress import Progress, wrap_file
 
 from app import logs, worker
 from app.batches import amend
-from app.batches.build import plans
+from app.batches.build import Plan, plans
 from app.check.check import report
 from app.clicks.release import release
 from app.clicks.snippet_routes import current_snippet
 from app.conversions.extra import parse_time
+from app.delivery.api import room_for_calls
 from app.delivery.resume import redeliver as redeliver_one
 from app.delivery.resume import redeliver_all
 from app.doctor import commands
 from app.errors import Failure, LeaseLost
+from app.event_type import HTTP_API
 from app.import_command import import_orders
 from app.ledger import corrections_store as corrections
 from app.ledger import export_routes
@@ -184,37 +186,52 @@ def _redeliver(service: Service, which: str) -> None:
 
 def _show_plans(service: Service) -> None:
     """Print the files that an export would make now."""
-    sent = left = 0
-    for plan in plans(service.database, service.settings, service.clock):
+    sent = left = by_calls = 0
+
+    def room() -> int:
+        return room_for_calls(service.database, service.settings, service.clock) - by_calls
+
+    for plan in plans(service.database, service.settings, service.clock, room=room):
         sent, left = sent + len(plan.orders), left + len(plan.omissions)
         if plan.file:
-            typer.echo(
-                f"{plan.event_type}: {plan.file.rows} rows, {len(plan.orders)} orders, {len(plan.file.content)} bytes"
-            )
+            by_calls += _show_file(plan, f"{len(plan.orders)} orders")
         with service.database.snapshot() as session:
             orders = ledger.orders_of(session, [one.revision_id for one in plan.omissions])
         for one in plan.omissions:
             _, order_id = orders[one.revision_id]
             typer.echo(f"{plan.event_type}: order {order_id} {one.state} ({one.reason}): {one.detail}")
-    amended, held = _show_corrections(service)
+    amended, held, amended_by_calls = _show_corrections(service, by_calls)
+    by_calls += amended_by_calls
     corrections = f", and {amended} corrections, {held} would be held" if amended or held else ""
-    typer.echo(f"{sent} orders would be sent, {left} would not{corrections}. Nothing was changed.")
+    ways = f" ({by_calls} by calls of impact.com's API, {sent + amended - by_calls} by files)" if by_calls else ""
+    typer.echo(f"{sent} orders would be sent, {left} would not{corrections}{ways}. Nothing was changed.")
 
 
-def _show_corrections(service: Service) -> tuple[int, int]:
-    """Print the files of corrections, and return how many would leave and how many would be held."""
-    sent = held = 0
-    for plan in amend.plans(service.database, service.settings, service.clock):
+def _show_file(plan: Plan | amend.Plan, size: str) -> int:
+    """Print what a file would be, and return how many orders or corrections of it would go by calls."""
+    rows, content = (plan.file.rows, plan.file.content) if plan.file else (0, b"")
+    way = f", by {plan.channel}" if plan.channel else ""
+    typer.echo(f"{plan.event_type}: {rows} rows, {size}, {len(content)} bytes{way}")
+    return len(plan.orders) if plan.channel == HTTP_API else 0
+
+
+def _show_corrections(service: Service, by_calls: int) -> tuple[int, int, int]:
+    """Print the files of corrections, and return how many would leave, be held, and go by calls."""
+    sent = held = called = 0
+
+    def room() -> int:
+        return room_for_calls(service.database, service.settings, service.clock) - by_calls - called
+
+    for plan in amend.plans(service.database, service.settings, service.clock, room=room):
         sent, held = sent + len(plan.corrections), held + len(plan.holds)
         if plan.file:
-            size = f"{plan.file.rows} rows, {len(plan.corrections)} corrections, {len(plan.file.content)} bytes"
-            typer.echo(f"{plan.event_type}: {size}")
+            called += _show_file(plan, f"{len(plan.corrections)} corrections")
         with service.database.snapshot() as session:
             orders = corrections.orders_of(session, [one.correction_id for one in plan.holds])
         for one in plan.holds:
             _, order_id = orders[one.correction_id]
             typer.echo(f"{plan.event_type}: correction of order {order_id} held ({one.reason}): {one.detail}")
-    return sent, held
+    return sent, held, called
 
 
 def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:

@@ -235,6 +235,11 @@ class Settings(BaseSettings):
         event_type = self.event_types.get(key)
         return (event_type and event_type.channel) or self.channel
 
+    def channel_of_files(self, key: str) -> FileChannelName:
+        """Return the name of the channel by which an event type's files leave, also where its orders go by calls."""
+        channel = self.channel_of(key)
+        return self.http_api_overflow if channel == "http_api" else channel
+
     @property
     def has_api(self) -> bool:
         """Whether impact.com's HTTP API can be asked."""

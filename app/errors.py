@@ -194,6 +194,12 @@ class ApiUnavailable(ChannelUnavailable):
         self.wait = wait
 
 
+class BudgetSpent(ApiUnavailable):
+    """No call of impact.com's API may be made now, by our budget or by its limit: nothing was tried, nothing failed."""
+
+    code = "API_BUDGET_SPENT"
+
+
 class ApiRefused(ChannelRefused):
     """impact.com's API has refused a call and will again. `status` of HTTP; `reasons` are its codes or sentences."""
 

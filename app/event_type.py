@@ -23,6 +23,8 @@ DEFAULT_KEY: Final = "default"
 
 FileChannelName = Literal["folder", "sftp", "ftps", "ftp", "email"]
 ChannelName = FileChannelName | Literal["http_api"]
+HTTP_API: Final = "http_api"
+"""The way out that is calls of impact.com's API, one for each order; all others take files."""
 ModificationLayout = Literal["blank", "repeat", "indexed"]
 """How the items of an order stand in a file of modifications: a line each, the order named on the first one only or on
 all of them; or one line for the order, with numbered columns."""

@@ -42,6 +42,13 @@ _deadlines = Gauge(
     ("kind",),
     registry=_registry,
 )
+_calls = Counter(
+    "capture_api_calls",
+    "Calls of impact.com's API that left this process: taken, refused (the call), denied (the account or the host),"
+    " unavailable, unknown.",
+    ("method", "outcome"),
+    registry=_registry,
+)
 _held = Gauge(
     "capture_exports_held",
     "1 while nothing is batched or delivered, since the database knows less than what has left; else 0.",
@@ -78,6 +85,11 @@ def _hand_over() -> None:
 def count_notes(fate: str, number: int = 1) -> None:
     """Count what became of notes; `fate` is one of FATES."""
     _notes.labels(fate).inc(number)
+
+
+def count_call(method: str, outcome: str) -> None:
+    """Count a call of impact.com's API; both words are of short fixed lists."""
+    _calls.labels(method, outcome).inc()
 
 
 def show_alarms(numbers: Mapping[str, int]) -> None:

@@ -93,7 +93,8 @@ def assemble() -> Service:
     settings, *own = load(Settings, *(settings for settings, _ in CHANNELS.values()))
     settings = cast("Settings", settings)
     settings_of = dict(zip(CHANNELS, own, strict=True))
-    channels: Channels = {name: CHANNELS[name][1](settings_of[name], settings) for name in settings.channels_in_use}
+    by_files = [name for name in settings.channels_in_use if name in CHANNELS]
+    channels: Channels = {name: CHANNELS[name][1](settings_of[name], settings) for name in by_files}
     database = Database(settings.database_url.get_secret_value())
     api = Api(Client(_account(settings)), database, settings, utc_now) if settings.has_api else None
     return Service(settings, database, channels, api=api)
@@ -108,4 +109,5 @@ def _account(settings: Settings) -> Account:
         settings.impact_version,
         settings.impact_body,
         settings.impact_seconds,
+        settings.allow_private_hosts,
     )

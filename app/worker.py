@@ -9,12 +9,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from app.batches import exporter
-from app.delivery import deliver
+from app.delivery import calling, deliver
 from app.delivery import store as deliveries
+from app.delivery.api import room_for_calls
 from app.errors import Failure, LeaseLost, Unavailable
+from app.event_type import HTTP_API
 from app.purge import purge_now_and_then
 from app.service import Service
 from app.watcher import watchers
@@ -32,7 +35,8 @@ def build_one(service: Service) -> bool:
     claimed = exporter.claim(service.database, service.settings)
     if claimed is None:
         return False
-    exporter.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set)
+    room = partial(room_for_calls, service.database, service.settings, service.clock)
+    exporter.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set, room)
     service.bell.ring()
     return True
 
@@ -44,15 +48,11 @@ def deliver_one(service: Service) -> bool:
     claimed = deliver.claim(service.database, service.settings, service.clock())
     if claimed is None:
         return False
-    deliver.deliver(
-        service.database,
-        service.hold.journal,
-        service.channels[claimed.channel],
-        service.settings,
-        claimed,
-        service.clock,
-        service.stopping,
-    )
+    rest = service.settings, claimed, service.clock, service.stopping
+    if claimed.channel == HTTP_API and service.api:
+        calling.deliver(service.database, service.hold.journal, service.api, *rest)
+    else:
+        deliver.deliver(service.database, service.hold.journal, service.channels[claimed.channel], *rest)
     return True
 
 
@@ -135,5 +135,5 @@ def _rest(service: Service, step: Callable[[Service], bool]) -> float:
 def try_stopped_channels(service: Service) -> None:
     """Give each channel that was stopped one more attempt."""
     with service.database.transaction() as session:
-        for channel in service.channels:
+        for channel in {*service.channels, HTTP_API}:
             deliveries.try_channel_again(session, channel)

@@ -4,6 +4,7 @@ import json
 from datetime import time, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, update
@@ -22,6 +23,7 @@ from app.doctor.finding import Finding, Status
 from app.ledger.export_routes import request_export
 from app.service import Service, utc_now
 from tests.conftest import SettingsFactory
+from tests.delivery.impact import ACCOUNT, Impact, api
 from tests.support import NOW, order, work
 from tests.test_cli import run as process
 
@@ -308,3 +310,25 @@ def post(url: str, one: Order) -> None:
     database = Database(url)
     record(database, [one], utc_now())
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "told"),
+    [
+        (httpx.Response(200, json={"FTPFileSubmissions": []}, headers={"X-RateLimit-Limit": "1000"}), "ok", "takes"),
+        (httpx.Response(401), "failure", "refuses the account's token"),
+        (httpx.Response(500), "warning", "takes no calls now"),
+    ],
+)
+def test_the_api_is_asked_once(service: Service, answer: httpx.Response, status: str, told: str) -> None:
+    """Whether it takes the token, and how the budget stands; one call, of which no secret is told."""
+    service.settings = service.settings.model_copy(update=ACCOUNT | {"impact_auth_token": SecretStr(CANARY)})
+    impact = Impact(answer=lambda _order_id: answer)
+    service.api = api(impact, service)
+    [one] = found(service, "api")
+    [budget] = found(service, "api budget")
+    assert (one.status.value, told in one.detail) == (status, True)
+    assert "of 500 calls of the hour are spent, 100 are kept for reading" in budget.detail
+    assert ("impact.com's limit is 1000" in budget.detail) is (status == "ok")
+    assert {name for _, name, _ in impact.calls} == {"FTPFileSubmissions"}
+    assert CANARY not in doctor.report(service, as_json=True)[0]

@@ -73,7 +73,7 @@ VERBS = frozenset(
         *("check", "capture", "handoff", "keeper", "replay", "release", "record", "recorder", "build", "deliver"),
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
-        *("imports", "intake_table", "deadlines", "api"),
+        *("imports", "intake_table", "deadlines", "api", "calling"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

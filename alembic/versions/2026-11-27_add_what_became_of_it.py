@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("uri", sa.String(), nullable=True),
         sa.Column("code", sa.String(), nullable=True),
         sa.Column("detail", sa.String(), nullable=True),
-        sa.CheckConstraint("state IN ('started', 'queued', 'refused', 'unknown')", name="call_state"),
+        sa.CheckConstraint("state IN ('started', 'queued', 'refused', 'failed', 'unknown')", name="call_state"),
         sa.ForeignKeyConstraint(
             ["batch"],
             ["batch.id"],

@@ -15,6 +15,7 @@ from app.alarms.rules import MOST_COUNTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
+from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS
@@ -50,12 +51,15 @@ def oldest_correction(session: Session) -> datetime | None:
     return oldest
 
 
-def held_corrections(session: Session, since: datetime) -> list[tuple[str, str, str | None]]:
+def held_corrections(session: Session, since: datetime, zero_before: datetime) -> list[tuple[str, str, str | None]]:
     """Return the corrections that are held, the oldest first, as order id, reason and detail.
 
-    Of those that an export never looks at again, only the ones made after `since`.
+    Of those that an export never looks at again, only the ones made after `since`; reversals of nothing, which may
+    leave by a call, only if they were made before `zero_before`.
     """
-    told = or_(_HOLD_REASON.in_(LOOKED_AT_AGAIN), and_(_HOLD_REASON.is_not(None), CORRECTION.c.recorded_at > since))
+    stays = and_(_HOLD_REASON != ZERO_AMOUNT, CORRECTION.c.recorded_at > since)
+    zero = and_(_HOLD_REASON == ZERO_AMOUNT, CORRECTION.c.recorded_at > since, CORRECTION.c.recorded_at <= zero_before)
+    told = or_(_HOLD_REASON.in_(LOOKED_AT_AGAIN), stays, zero)
     rows = (
         select(CONVERSION.c.order_id, _HOLD_REASON, UNSENT_CORRECTION.c.hold_detail)
         .join_from(UNSENT_CORRECTION, CORRECTION, CORRECTION.c.id == UNSENT_CORRECTION.c.correction_id)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.alarms.alarm import Alarm, Kind
+from app.event_type import HTTP_API
 
 EXPIRY_WARNING: Final = timedelta(days=7)
 """Before the age limit; with impact.com's 88 days and a margin of one it begins on day 80."""
@@ -117,7 +118,8 @@ def delivery_stuck(batch_id: str, filename: str, stuck: str) -> Alarm:
 
 def channel_stopped(channel: str, code: str, told: str) -> Alarm:
     """Say that nothing leaves by a channel; `told` is the sentence of the attempt that stopped it."""
-    settings = f"the settings CAPTURE_{channel.upper()}_… are right"
+    prefix = "IMPACT" if channel == HTTP_API else channel.upper()
+    settings = f"the settings CAPTURE_{prefix}_… are right"
     if code == "RECEIVER_NOT_TRUSTED":
         detail = (
             f"Nothing leaves by {channel}: {told} Ask the receiver's operator whether that is its new key or"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,9 @@ def _corrections_unsent(view: View) -> list[Alarm]:
 
 
 def _corrections_held(view: View) -> list[Alarm]:
-    return rules.corrections_held(facts.held_corrections(view.session, view.now - rules.HELD_TOLD_FOR))
+    leave_by_calls = timedelta(hours=view.settings.alarm_unsent_hours) if view.settings.has_api else timedelta()
+    since, zero_before = view.now - rules.HELD_TOLD_FOR, view.now - leave_by_calls
+    return rules.corrections_held(facts.held_corrections(view.session, since, zero_before))
 
 
 def _no_export(view: View) -> list[Alarm]:

@@ -19,8 +19,9 @@ from sqlmodel import Session
 from app.batches import modifications_store as store
 from app.batches import store as batches
 from app.batches.batch import BatchFile, BatchKind, file_name
-from app.batches.commit import Clock, advance, batch_row, until_committed
-from app.batches.modification import Form, Modification, is_indexed, render, room
+from app.batches.commit import Clock, Room, Ways, advance, batch_row, until_committed
+from app.batches.modification import Form, Modification, is_indexed, render
+from app.batches.modification import room as room_of_file
 from app.batches.modifications_store import Hold, Waiting
 from app.batches.store import Claim
 from app.check.check import faults_of
@@ -28,7 +29,7 @@ from app.check.findings import Finding
 from app.config import Settings
 from app.database import Database, only_by_keys, retried
 from app.errors import Failure
-from app.event_type import EventType
+from app.event_type import HTTP_API, EventType
 from app.impact.currency import DECIMALS
 from app.impact.modifications import MOST_INDEXED
 
@@ -43,11 +44,14 @@ class Plan:
     """The next file of an event type and a form, and what is held on the way to it. `last` was looked at last.
 
     `corrections` are those that go, `orders` the conversions that they are of, and `sizes` their numbers of lines.
+    `channel` is the way out if it is settled here, and `most` how many corrections may go by it.
     """
 
     event_type: str
     form: Form
     now: datetime
+    channel: str | None = None
+    most: int | None = None
     last: int = 0
     corrections: list[int] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
@@ -76,31 +80,39 @@ class Plan:
 
 
 def plans(
-    database: Database, settings: Settings, clock: Clock, commit: Callable[[Plan], bool] | None = None
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    commit: Callable[[Plan], bool] | None = None,
+    room: Room = int,
 ) -> Iterator[Plan]:
     """Yield file after file of all corrections that may leave now. Without `commit` this is a dry run.
 
-    What is recorded meanwhile is left to the next export, so that an export ends.
+    By calls leave as many as there is `room` for, and what only a call can say. What is recorded meanwhile is left to
+    the next export, so that an export ends.
     """
     with database.snapshot() as session:
-        forms, upto = store.waiting_forms(session), store.newest_waiting(session)
+        forms, upto = store.waiting_forms(session, zero_too=settings.has_api), store.newest_waiting(session)
     for key, form in forms:
-        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock), commit)
+        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock, room), commit)
 
 
 def _planned(
-    database: Database, settings: Settings, key: str, form: Form, upto: int, clock: Clock, after: int
+    database: Database, settings: Settings, key: str, form: Form, upto: int, clock: Clock, room: Room, after: int
 ) -> Iterator[Plan]:
     """Yield the files of an event type and a form from correction `after` on, checked."""
+    ways = Ways(settings, key, room)
     while True:
+        channel, most = (HTTP_API, None) if form.is_of_nothing else ways.next()
         with database.snapshot() as session:
             only_by_keys(session)
-            plan = _select(session, settings, Plan(key, form, clock(), last=after), upto)
+            plan = _select(session, settings, Plan(key, form, clock(), channel, most, last=after), upto)
             loaded = store.load(session, plan.corrections, form.level)
         if plan.last == after:
             return
         after = plan.last
         _render_acceptable(plan, loaded, settings.event_type(key))
+        ways.took(channel, len(plan.corrections))
         if plan.file or plan.holds:
             yield plan
 
@@ -119,7 +131,9 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
         going = [row for row in ready if row.correction_id not in holds]
         layout = event_type.modification_layout if event_type else "blank"
         sizes = plan.sizes + [row.lines for row in going]
-        fitting = room(sizes, plan.form, layout, settings.max_rows) - len(plan.sizes)
+        fitting = room_of_file(sizes, plan.form, layout, settings.max_rows) - len(plan.sizes)
+        if plan.most is not None:
+            fitting = min(fitting, plan.most - len(plan.sizes))
         is_full = fitting < len(going)
         end = going[fitting].correction_id if is_full else upto + 1
         plan.holds += [hold for correction_id, hold in holds.items() if correction_id < end]
@@ -218,10 +232,11 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})
-        store.hold(session, plan.holds)
+        store.hold(session, [] if plan.form.is_of_nothing else plan.holds)  # these have their reason already
         if plan.file:
             size = len(plan.orders)
-            row = batch_row(BatchKind.MODIFICATIONS, plan.event_type, plan.batch_id, plan.file, size, claimed, now)
+            kind, channel = BatchKind.MODIFICATIONS, plan.channel
+            row = batch_row(kind, plan.event_type, plan.batch_id, plan.file, size, claimed, now, channel)
             batches.add_modifications(session, row, plan.file.content, plan.corrections, plan.file.first_lines)
             logger.debug("batch.added", extra={"batch": plan.batch_id})
         logger.debug("batch.committing", extra={"event_type": plan.event_type})

@@ -32,7 +32,7 @@ from app.batches.batch import (
     is_too_old,
     render,
 )
-from app.batches.commit import Clock, advance, batch_row, until_committed
+from app.batches.commit import Clock, Room, Ways, advance, batch_row, until_committed
 from app.batches.lines_store import read_lines
 from app.batches.parents import OTHER_CUSTOMER, ParentState, why_cut_off, why_held
 from app.batches.parents_store import parent_states
@@ -64,11 +64,14 @@ _SUMMED_SAFELY: Final = 900
 class Plan:
     """The next file of an event type, and what is left out on the way to it. `last` is the last revision looked at.
 
-    `orders` are the revisions that go, and `sizes` their numbers of lines.
+    `orders` are the revisions that go, and `sizes` their numbers of lines. `channel` is the way out if it is settled
+    here, and `most` how many orders may go by it.
     """
 
     event_type: str
     now: datetime
+    channel: str | None = None
+    most: int | None = None
     orders: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
@@ -86,6 +89,13 @@ class Plan:
     def taken(self) -> list[int]:
         """The revisions whose wait is over."""
         return self.orders + [one.revision_id for one in self.omissions if not one.again]
+
+    def fitting(self, sizes: Sequence[int], max_rows: int) -> int:
+        """Return how many more revisions go into this file, by their sizes; what is left out has none."""
+        by_rows = bisect_right(list(accumulate(sizes)), max_rows - self.rows)
+        if self.most is None:
+            return by_rows
+        return min(by_rows, bisect_right(list(accumulate(map(bool, sizes))), self.most - len(self.orders)))
 
     def count(self, state: str) -> int:
         """Return how many revisions are left out in `state`."""
@@ -116,41 +126,54 @@ def age_limit(settings: Settings) -> AgeLimit:
 
 
 def plans(
-    database: Database, settings: Settings, clock: Clock, commit: Callable[[Plan], bool] | None = None
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    commit: Callable[[Plan], bool] | None = None,
+    room: Room = int,
 ) -> Iterator[Plan]:
     """Yield file after file of everything that waits now. Without `commit` this is a dry run and changes nothing.
 
-    What is recorded meanwhile is left to the next export, so that an export ends.
+    Of event types whose orders leave by calls, as many do as there is `room` for; the others leave by files. What is
+    recorded meanwhile is left to the next export, so that an export ends.
     """
     with database.snapshot() as session:
         event_types, upto = store.waiting_event_types(session), store.newest_waiting(session)
     for key in event_types:
-        plans_after = partial(_accepted, database, settings, key, upto, clock)
+        plans_after = partial(_accepted, database, settings, key, upto, clock, room)
         yield from until_committed(plans_after, commit)
 
 
-def _accepted(database: Database, settings: Settings, key: str, upto: int, clock: Clock, after: int) -> Iterator[Plan]:
+def _accepted(
+    database: Database, settings: Settings, key: str, upto: int, clock: Clock, room: Room, after: int
+) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, checked, the next ones while one is committed."""
-    planned = _planned(database, settings, key, after, upto, clock)
+    planned = _planned(database, settings, key, after, upto, clock, room)
     return ahead(lambda plan: _accept(database, settings, _render(database, settings, plan)), planned, AHEAD)
 
 
 def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, as they are before they are checked."""
-    return ahead(partial(_render, database, settings), _planned(database, settings, key, after, upto, clock), AHEAD)
+    planned = _planned(database, settings, key, after, upto, clock, int)
+    return ahead(partial(_render, database, settings), planned, AHEAD)
 
 
 # Planning: reads only -------------------------------------------------------------------------------------------
 
 
-def _planned(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
-    """Yield the files of an event type, one after the other, without their content."""
+def _planned(
+    database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock, room: Room
+) -> Iterator[Plan]:
+    """Yield the files of an event type, one after the other, without their content; first what goes by calls."""
+    ways = Ways(settings, key, room)
     while True:
         with database.snapshot() as session:
             logger.debug("export.selecting", extra={"event_type": key, "after": after})
-            plan = _select(session, settings, Plan(key, clock(), last=after), upto)
+            channel, most = ways.next()
+            plan = _select(session, settings, Plan(key, clock(), channel, most, last=after), upto)
         if plan.last == after:
             return
+        ways.took(channel, len(plan.orders))
         logger.debug("export.selected", extra={"event_type": key, "orders": len(plan.orders)})
         yield plan
         after = plan.last
@@ -169,7 +192,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
             most_lines=_SUMMED_SAFELY if _is_one_line(settings, plan) else settings.max_rows,
         )
         sizes, omitted = _judged(session, settings, plan, chunk)
-        fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
+        fitting = plan.fitting(sizes, settings.max_rows)
         if fitting:
             plan.add(chunk.revision_ids[:fitting], sizes[:fitting], omitted)
         if fitting < READ_CHUNK or len(plan.omissions) >= MOST_OMISSIONS:
@@ -382,6 +405,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
 
 def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
     store.forget_omissions(session, plan.orders)
-    row = batch_row(BatchKind.CONVERSIONS, plan.event_type, plan.batch_id, file, len(plan.orders), claimed, now)
+    kind, size = BatchKind.CONVERSIONS, len(plan.orders)
+    row = batch_row(kind, plan.event_type, plan.batch_id, file, size, claimed, now, plan.channel)
     store.add_batch(session, row, file.content, plan.orders, file.first_lines)
     logger.debug("batch.added", extra={"batch": plan.batch_id})

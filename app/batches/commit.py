@@ -12,10 +12,32 @@ from app.batches.store import Claim
 from app.config import Settings
 from app.database import database_now
 from app.errors import Failure
+from app.event_type import HTTP_API
 
 MOST_REPLANS: Final = 20
 
 Clock = Callable[[], datetime]
+Room = Callable[[], int]
+"""Says how many more orders can leave by calls, as the database knows it."""
+
+
+class Ways:
+    """By which way the next file of an event type leaves, and how many orders may: by calls first, then by files."""
+
+    def __init__(self, settings: Settings, key: str, room: Room) -> None:
+        self._files: str | None = None
+        self._left = 0
+        if settings.channel_of(key) == HTTP_API:
+            self._files, self._left = settings.channel_of_files(key), room()
+
+    def next(self) -> tuple[str | None, int | None]:
+        """Return the channel, where it is to be settled, and the number, where there is one."""
+        return (HTTP_API, self._left) if self._left > 0 else (self._files, None)
+
+    def took(self, channel: str | None, orders: int) -> None:
+        """Note that so many orders are planned to leave by a channel."""
+        if channel == HTTP_API:
+            self._left -= orders
 
 
 class Planned(Protocol):
@@ -57,7 +79,14 @@ def advance(session: Session, settings: Settings, claimed: Claim, **counts: int)
 
 
 def batch_row(
-    kind: BatchKind, event_type: str, batch_id: str, file: BatchFile, orders: int, claimed: Claim, now: datetime
+    kind: BatchKind,
+    event_type: str,
+    batch_id: str,
+    file: BatchFile,
+    orders: int,
+    claimed: Claim,
+    now: datetime,
+    channel: str | None = None,
 ) -> dict[str, Any]:
     """Return the row of a batch."""
     return {
@@ -70,4 +99,5 @@ def batch_row(
         "rows": file.rows,
         "orders": orders,
         "sha256": file.sha256,
+        "channel": channel,
     }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from app.batches import amend, build, modifications_store, store
-from app.batches.commit import Clock, Planned
+from app.batches.commit import Clock, Planned, Room
 from app.batches.store import Claim
 from app.config import Settings
 from app.database import Database
@@ -24,7 +24,12 @@ def claim(database: Database, settings: Settings) -> Claim | None:
 
 
 def run(
-    database: Database, settings: Settings, claimed: Claim, clock: Clock, stopping: Callable[[], bool] = bool
+    database: Database,
+    settings: Settings,
+    claimed: Claim,
+    clock: Clock,
+    stopping: Callable[[], bool] = bool,
+    room: Room = int,
 ) -> None:
     """Build every file of an export that is ours, and end it. Stops between files when `stopping` says so.
 
@@ -32,7 +37,7 @@ def run(
     and whoever takes it up goes on after the last file. Any other failure ends it, so that the next one can begin.
     """
     try:
-        for plan in _committed(database, settings, claimed, clock):
+        for plan in _committed(database, settings, claimed, clock, room):
             if stopping():
                 _release(database, claimed)
                 logger.info("export.interrupted", extra={"export": claimed.export_id, "last": plan.last})
@@ -48,14 +53,17 @@ def run(
     logger.info("export.done", extra={"export": claimed.export_id})
 
 
-def _committed(database: Database, settings: Settings, claimed: Claim, clock: Clock) -> Iterator[Planned]:
+def _committed(database: Database, settings: Settings, claimed: Claim, clock: Clock, room: Room) -> Iterator[Planned]:
     """Yield file after file, each in the database."""
-    yield from build.plans(
-        database, settings, clock, commit=lambda plan: build.commit(database, settings, claimed, plan, clock())
-    )
-    yield from amend.plans(
-        database, settings, clock, commit=lambda plan: amend.commit(database, settings, claimed, plan, clock())
-    )
+
+    def of_orders(plan: build.Plan) -> bool:
+        return build.commit(database, settings, claimed, plan, clock())
+
+    def of_corrections(plan: amend.Plan) -> bool:
+        return amend.commit(database, settings, claimed, plan, clock())
+
+    yield from build.plans(database, settings, clock, of_orders, room)
+    yield from amend.plans(database, settings, clock, of_corrections, room)
 
 
 def _release(database: Database, claimed: Claim) -> None:

@@ -42,10 +42,14 @@ class Modification:
 
 
 class Form(NamedTuple):
-    """What all orders of a file have in common: the level of its lines, and by which ids it names orders."""
+    """What all orders of a file have in common: the level of its lines, and by which ids it names orders.
+
+    `is_of_nothing`: orders of nothing that are reversed, which only a call can say.
+    """
 
     level: Level
     by_action: bool
+    is_of_nothing: bool = False
 
 
 def room(sizes: Sequence[int], form: Form, layout: ModificationLayout, most: int) -> int:

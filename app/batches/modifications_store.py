@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Select, bindparam, delete, exists, func, select, update
+from sqlalchemy import Row, Select, bindparam, delete, exists, false, func, or_, select, update
 from sqlmodel import Session
 
 from app.batches.modification import Form, Line, Modification
 from app.batches.store import BATCH_LINE, CORRECTION_LINE, UNDELIVERED
+from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION
 from app.database import numbers
@@ -21,6 +22,7 @@ from app.impact.columns import Level
 LOOKED_AT_AGAIN: Final = ("unknown_event_type", "too_many_items", "cannot_be_rendered")
 """Why an export holds a correction back; the next one looks whether the cause is gone. Other reasons stand."""
 _TO_LEAVE: Final = UNSENT_CORRECTION.c.hold_reason.is_(None) | UNSENT_CORRECTION.c.hold_reason.in_(LOOKED_AT_AGAIN)
+_IS_OF_NOTHING: Final = UNSENT_CORRECTION.c.hold_reason == ZERO_AMOUNT
 _HAS_ACTION: Final = exists().where(ACTION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id)
 
 
@@ -44,12 +46,13 @@ class Hold:
 # What waits -------------------------------------------------------------------------------------------------------
 
 
-def waiting_forms(session: Session) -> list[tuple[str, Form]]:
-    """Return the event types and forms of what waits."""
-    by_action = _HAS_ACTION.label("by_action")
-    found = select(UNSENT_CORRECTION.c.event_type, UNSENT_CORRECTION.c.level, by_action).where(_TO_LEAVE).distinct()
-    rows = session.connection().execute(found)
-    return sorted((row.event_type, Form(Level(row.level), bool(row.by_action))) for row in rows)
+def waiting_forms(session: Session, *, zero_too: bool = False) -> list[tuple[str, Form]]:
+    """Return the event types and forms of what waits, and with `zero_too` of what only a call can say."""
+    of_nothing = func.coalesce(_IS_OF_NOTHING, false()).label("of_nothing")
+    by_action, one = _HAS_ACTION.label("by_action"), UNSENT_CORRECTION.c
+    found = select(one.event_type, one.level, by_action, of_nothing).distinct()
+    rows = session.connection().execute(found.where(or_(_TO_LEAVE, _IS_OF_NOTHING) if zero_too else _TO_LEAVE))
+    return sorted((row.event_type, Form(Level(row.level), bool(row.by_action), bool(row.of_nothing))) for row in rows)
 
 
 def newest_waiting(session: Session) -> int:
@@ -63,7 +66,8 @@ def waiting(session: Session, event_type: str, form: Form, *, after: int, upto: 
     one = UNSENT_CORRECTION.c
     statement = (
         select(one.correction_id, one.conversion_id, one.lines)
-        .where(one.event_type == event_type, one.correction_id > after, one.correction_id <= upto, _TO_LEAVE)
+        .where(one.event_type == event_type, one.correction_id > after, one.correction_id <= upto)
+        .where(_IS_OF_NOTHING if form.is_of_nothing else _TO_LEAVE)
         .where(one.level == form.level.value, _HAS_ACTION if form.by_action else ~_HAS_ACTION)
         .order_by(one.correction_id)
         .limit(limit)

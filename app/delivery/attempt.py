@@ -43,6 +43,7 @@ class Outcome:
     """What an attempt came to. Without a `wait` there is no next one: it has arrived, or a person has to look.
 
     `denials` is how many more attempts at a login the channel has behind it; `stops` says that it is used no more.
+    `restarts`: it got further, or nothing was tried at all, so that tries are counted from here on.
     """
 
     status: AttemptStatus
@@ -51,6 +52,7 @@ class Outcome:
     wait: timedelta | None = None
     denials: int = 0
     stops: bool = False
+    restarts: bool = False
 
 
 ARRIVED: Final = Outcome(AttemptStatus.DELIVERED)

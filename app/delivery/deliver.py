@@ -6,9 +6,10 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session
 
 from app.batches import store as batches
@@ -24,6 +25,7 @@ from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import Claim
 from app.errors import ChannelRefused, DeliveryError, LeaseLost, OutcomeUnknown, Unavailable
+from app.event_type import HTTP_API
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +38,38 @@ def claim(database: Database, settings: Settings, now: datetime) -> Claim | None
         if row is None:
             return None
         logger.debug("delivery.claimed", extra={"batch": row.batch})
-        claimed = store.start(session, row, settings.channel_of(row.event_type), now)
+        claimed = store.start(session, row, way_of(settings, row.channel, row.event_type), now)
     logger.debug("delivery.started", extra={"batch": claimed.batch, "attempt": claimed.number})
     return claimed
 
 
+def way_of(settings: Settings, settled: str | None, event_type: str) -> str:
+    """Return by which channel a batch leaves. By calls only what was made for that; a file by another if need be."""
+    if settled == HTTP_API or settled in settings.channels_in_use:
+        return settled
+    return settings.channel_of_files(event_type)
+
+
 def may_leave(session: Session, settings: Settings) -> ColumnElement[bool]:
-    """Say which batches may go: those of event types whose channel is not stopped. Unknown ones use the default."""
-    stopped = store.stopped_channels(session)
-    barred = {key for key in settings.event_type_keys if settings.channel_of(key) in stopped}
+    """Say which batches may go: those whose channel is not stopped, by calls only with an account to call for."""
+    stopped = {*store.stopped_channels(session)}
+    files = {*settings.channels_in_use} - {HTTP_API}
+    by_calls = BATCH.c.channel == HTTP_API
+    settled = or_(by_calls, BATCH.c.channel.in_(files))
+    allowed = or_(
+        BATCH.c.channel.in_(files - stopped),
+        and_(or_(BATCH.c.channel.is_(None), ~settled), _may_leave_by_settings(settings, stopped)),
+    )
+    return or_(allowed, by_calls) if settings.has_api and HTTP_API not in stopped else allowed
+
+
+def _may_leave_by_settings(settings: Settings, stopped: set[str]) -> ColumnElement[bool]:
+    """Say of which event types files may go. Unknown ones use the default."""
+    barred = {key for key in settings.event_type_keys if settings.channel_of_files(key) in stopped}
+    default = settings.http_api_overflow if settings.channel == HTTP_API else settings.channel
     allowed: ColumnElement[bool] = (
-        BATCH.c.event_type.in_(set(settings.event_type_keys) - barred)
-        if settings.channel in stopped
+        BATCH.c.event_type.in_({*settings.event_type_keys} - barred)
+        if default in stopped
         else BATCH.c.event_type.not_in(barred)
     )
     return allowed
@@ -63,9 +85,22 @@ def deliver(
     stopping: threading.Event,
 ) -> None:
     """Hand a claimed batch to the channel, with no transaction open, and record how it went. Raises LeaseLost."""
+    attempt = partial(_attempt, database, journal, channel, settings, claimed)
+    under_lease(database, settings, claimed, clock, stopping, attempt)
+
+
+def under_lease(
+    database: Database,
+    settings: Settings,
+    claimed: Claim,
+    clock: Callable[[], datetime],
+    stopping: threading.Event,
+    attempt: Callable[[Progress], Outcome],
+) -> None:
+    """Make an attempt while the lease is kept, and record what it came to. Raises LeaseLost."""
     facts = {"batch": claimed.batch, "channel": claimed.channel, "attempt": claimed.number}
     with Heartbeat(database, claimed, timedelta(seconds=settings.lease_seconds), stopping) as heartbeat:
-        outcome = _attempt(database, journal, channel, settings, claimed, heartbeat.progress)
+        outcome = attempt(heartbeat.progress)
     logger.debug("delivery.sent", extra=facts)
     with database.transaction() as session:
         store.finish(session, claimed, outcome, heartbeat.sent_bytes, clock())
@@ -83,13 +118,13 @@ def _attempt(
     if claimed.tries > settings.delivery_tries:  # whoever tried ended each time before that could be recorded
         return HELD_FOR_A_PERSON
     try:
-        return _hand_over(_parcel(database, claimed), journal, channel, settings, claimed, progress)
+        return _hand_over(parcel_of(database, claimed), journal, channel, settings, claimed, progress)
     except DeliveryError as error:
         failure = error
     except (LeaseLost, Unavailable):
         raise
     except Exception as error:  # noqa: BLE001 (a channel's fault is no reason to try for ever; the log names the place)
-        failure = _unexpected(error, claimed)
+        failure = unexpected(error, claimed)
     return after(failure, claimed.tries, settings.delivery_tries, random.random())  # noqa: S311 (a wait is no secret)
 
 
@@ -106,7 +141,7 @@ def _hand_over(
     return ARRIVED
 
 
-def _unexpected(error: Exception, claimed: Claim) -> DeliveryError:
+def unexpected(error: Exception, claimed: Claim) -> DeliveryError:
     """Log what no channel should raise, without its text, which may hold a secret; nobody knows how far it got."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     facts = {"batch": claimed.batch, "channel": claimed.channel, "error": type(error).__name__}
@@ -114,7 +149,7 @@ def _unexpected(error: Exception, claimed: Claim) -> DeliveryError:
     return OutcomeUnknown(f"The channel {claimed.channel} failed unexpectedly ({type(error).__name__}); see the log.")
 
 
-def _parcel(database: Database, claimed: Claim) -> Parcel:
+def parcel_of(database: Database, claimed: Claim) -> Parcel:
     """Return the batch's file. Raises ChannelRefused if its bytes are not the ones that were rendered."""
     with database.snapshot() as session:
         row = store.file_of(session, claimed.batch)

@@ -5,9 +5,13 @@ from datetime import datetime
 from sqlmodel import Session
 
 from app.batches import store as batches
+from app.batches.batch import BatchKind
 from app.config import Settings
+from app.delivery import calls_store as calls
 from app.delivery import store
+from app.delivery.deliver import way_of
 from app.errors import Conflict
+from app.event_type import HTTP_API
 
 
 def redeliver(session: Session, settings: Settings, batch: int, event_type: str) -> None:
@@ -22,8 +26,22 @@ def redeliver(session: Session, settings: Settings, batch: int, event_type: str)
             " lines of it are missing at impact.com, take its file from here, keep those lines, and upload it by hand.",
             code="CORRECTED_SINCE",
         )
+    channel = store.file_of(session, batch).channel
+    if channel == HTTP_API:
+        _let_calls_be_made(session, batch)
     store.requeue(session, batch)
-    store.try_channel_again(session, settings.channel_of(event_type))
+    store.try_channel_again(session, way_of(settings, channel, event_type))
+
+
+def _let_calls_be_made(session: Session, batch: int) -> None:
+    """Let those calls of a batch be made that were not answered. Raises Conflict if all were."""
+    if not calls.left(session, batch, BatchKind(store.file_of(session, batch).kind))[0]:
+        raise Conflict(
+            "impact.com has answered every call of this batch, so that nothing of it is sent again; GET"
+            " /orders/{order_id} tells what it made of an order.",
+            code="ALREADY_DELIVERED",
+        )
+    calls.make_again(session, batch)
 
 
 def redeliver_all(session: Session, settings: Settings) -> list[str]:
@@ -35,12 +53,29 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
     waiting = [row for row in store.waiting_for_a_person(session) if store.corrected_since(session, row.batch) is None]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)
-    for channel in settings.channels_in_use:
+    for channel in {*settings.channels_in_use, HTTP_API}:
         store.try_channel_again(session, channel)
     return [row.batch_id for row in waiting]
 
 
 def confirm(session: Session, batch: int, now: datetime) -> None:
-    """Record that a batch has arrived, as a person saw at impact.com. Raises Conflict if it had already."""
+    """Record that a batch has arrived, as a person saw at impact.com.
+
+    Raises Conflict if it had already, or if some of it has never left.
+    """
+    row = store.file_of(session, batch)
+    if row.channel == HTTP_API:
+        _require_called(session, batch, kind := BatchKind(row.kind))
+        calls.has_arrived(session, batch, kind, now)
     if not store.confirm(session, batch, now):
         raise Conflict("This batch has been delivered already; there is nothing to confirm.", code="ALREADY_DELIVERED")
+
+
+def _require_called(session: Session, batch: int, kind: BatchKind) -> None:
+    left, unknown = calls.left(session, batch, kind)
+    if left > unknown:
+        raise Conflict(
+            f"{left - unknown} orders of this batch have never been sent, so that it cannot have arrived: redeliver it;"
+            " what has been answered is not sent again.",
+            code="NOT_SENT",
+        )

@@ -92,7 +92,7 @@ def claim_batch(session: Session, lease: timedelta, allowed: ColumnElement[bool]
     connection, now = session.connection(), database_now(session)
     free = or_(UNDELIVERED.c.leased_until.is_(None), UNDELIVERED.c.leased_until <= now)
     due = (
-        select(UNDELIVERED, BATCH.c.event_type)
+        select(UNDELIVERED, BATCH.c.event_type, BATCH.c.channel)
         .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
         .where(UNDELIVERED.c.due_at <= now, UNDELIVERED.c.stuck.is_(None), free, allowed)
         .order_by(UNDELIVERED.c.batch)
@@ -160,7 +160,8 @@ def _next(session: Session, claim: Claim, outcome: Outcome) -> Any:
     if outcome.status is AttemptStatus.DELIVERED:
         return delete(UNDELIVERED).where(_is_ours(claim))
     if outcome.wait is not None:
-        return _ours(claim).values(due_at=database_now(session) + outcome.wait, leased_until=None)
+        waits = _ours(claim).values(due_at=database_now(session) + outcome.wait, leased_until=None)
+        return waits.values(since=claim.number) if outcome.restarts else waits
     unknown = outcome.status is AttemptStatus.UNKNOWN or claim.doubtful
     return _ours(claim).values(stuck=(BatchState.UNKNOWN if unknown else BatchState.FAILED).value, leased_until=None)
 

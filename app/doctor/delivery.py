@@ -11,6 +11,7 @@ from app.delivery.journal import SETTING, Journal
 from app.delivery.kept import Damaged, read_kept
 from app.doctor.finding import Finding, Status
 from app.errors import ChannelUnavailable
+from app.event_type import HTTP_API
 from app.service import Service
 
 SHOWN: Final = 5
@@ -62,7 +63,7 @@ def channels(service: Service) -> Iterator[Finding]:
     with service.database.snapshot() as session:
         troubles = {row.channel: row for row in deliveries.troubles(session)}
     repair = "Set it right; then restart the worker, or run `conversion-capture export --redeliver stuck`."
-    for name in service.channels:
+    for name in [*service.channels, *([HTTP_API] if service.api else [])]:
         trouble = troubles.get(name)
         if trouble is None:
             yield Finding("channel", Status.OK, f"{name} is in use.")

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
+from app.doctor.api import api
 from app.doctor.database import clock, database, schema
 from app.doctor.deadlines import deadlines
 from app.doctor.delivery import channels, deliveries_that_wait, journal, pull
@@ -20,7 +21,7 @@ from app.errors import Unavailable
 from app.service import Service
 
 AROUND: Final[tuple[Look, ...]] = (keys, disk)
-INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, deliveries_that_wait, pull, deadlines)
+INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, api, deliveries_that_wait, pull, deadlines)
 
 
 def examine(service: Service) -> list[Finding]:

@@ -26,4 +26,4 @@ class Finding:
 
 
 Look = Callable[[Service], Iterator[Finding]]
-"""Looks at one thing, changes nothing, and connects to no receiver."""
+"""Looks at one thing and changes nothing; no receiver of files is connected to, impact.com's API is asked once."""

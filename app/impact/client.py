@@ -1,20 +1,36 @@
 """impact.com's HTTP API for brands: one call, its answer read with care, and every failure told apart.
 
-Facts: the API's OpenAPI documents (v14) and its pages on authentication, errors and rate limits. An answer is JSON;
-numbers may come as texts, and errors in two spellings. Redirects are not followed: they would carry the token away.
+Facts: the API's OpenAPI documents (v14) and its pages on authentication, errors and rate limits. Redirects are not
+followed: they would carry the token away. Of a call that was sent and not answered nobody knows whether it was taken.
 """
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 import httpx
-import orjson
 
-from app.errors import ApiRefused, ApiUnavailable, CredentialsRefused, OutcomeUnknown
+from app.errors import ApiRefused, ApiUnavailable, ChannelRefused, OutcomeUnknown
+from app.impact.answers import body_of, failure, queued_uri_of, rows_of
+from app.impact.connection import Connection
+
+__all__ = ["Account", "Answer", "Client", "Method", "rows_of"]
+
+logger = logging.getLogger(__name__)
 
 Method = Literal["POST", "PUT", "DELETE"]
+Heard = Callable[[int, Mapping[str, str]], None]
+"""Is told the status and the headers of each answer, before anything is made of it."""
+MOST_BYTES: Final = 1024 * 1024
+MOST_BYTES_OF_LISTS: Final = 64 * 1024 * 1024
+KINDS: Final = frozenset(
+    {"Conversions", "Actions", "ActionUpdates", "APISubmissions", "FTPFileSubmissions", "Campaigns"}
+)
+"""What a log says of a call: these names and no more, since what follows them may be an id of somebody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +43,24 @@ class Account:
     version: str = "14"
     body: Literal["form", "json"] = "form"
     seconds: float = 30
+    allow_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What impact.com said: the JSON object, and what its headers say of the rate limit."""
+    """What impact.com said: the JSON object, and its headers."""
 
     body: Mapping[str, Any]
     limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """An answer as it came. `content` is None if it was cut or too long, as far as that is known."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes | None
 
 
 class Client:
@@ -45,11 +71,17 @@ class Client:
         self._http = httpx.Client(
             base_url=account.url,
             auth=httpx.BasicAuth(account.sid, account.token),
-            headers={"Accept": "application/json", "IR-Version": account.version},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                "IR-Version": account.version,
+                "User-Agent": "conversion-capture",
+            },
             timeout=account.seconds,
             follow_redirects=False,
             trust_env=False,
-            transport=transport,
+            transport=transport or Connection(account.seconds, allow_private=account.allow_private),
         )
 
     def path(self, uri: str) -> str:
@@ -59,57 +91,91 @@ class Client:
         """
         own = f"/Advertisers/{self.account.sid}/"
         path = uri.removeprefix(self.account.url)
-        if path.startswith(own):
-            return path
-        if path.startswith("/") or "://" in path or ".." in path:
+        is_plain = path.isascii() and path.isprintable() and not any(one in path for one in " \\#")
+        inner = path.removeprefix(own)
+        if not is_plain or inner.startswith("/") or "://" in inner or ".." in unquote(unquote(inner)):
             detail = "impact.com's API pointed to an address outside the account; nothing was sent there."
             raise ApiRefused(detail, http_status=0)
-        return own + path
+        return own + inner
 
-    def get(self, uri: str, query: Mapping[str, str] | None = None) -> Answer:
+    def get(self, uri: str, query: Mapping[str, str] | None = None, heard: Heard | None = None) -> Answer:
         """Read something. Raises ApiUnavailable, ApiRefused or CredentialsRefused."""
+        params = dict(query) if query else None
         try:
-            answer = self._http.get(self.path(uri), params=dict(query) if query else None)
+            reply = self._send("GET", uri, MOST_BYTES_OF_LISTS, heard, params=params)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"impact.com's API cannot be reached ({type(error).__name__}).") from error
-        return _read(answer)
+        except ApiRefused:
+            raise
+        except ChannelRefused as error:  # the host must not be called: a later look will say the same, and harm nothing
+            raise ApiUnavailable(str(error)) from error
+        refusal = failure(reply.status, reply.content or b"")
+        if refusal:
+            raise refusal
+        return Answer(body_of(reply.content), reply.headers)
 
-    def submit(self, method: Method, uri: str, fields: Mapping[str, str]) -> Answer:
-        """Ask for a change. Raises those, and OutcomeUnknown if it may have been taken."""
+    def submit(self, method: Method, uri: str, fields: Mapping[str, str], heard: Heard | None = None) -> str:
+        """Ask for a change, and return where impact.com says what became of it: a path of the account.
+
+        Raises those, ChannelRefused or ReceiverNotTrusted for a host that must not be called, and OutcomeUnknown if the
+        call may have been taken.
+        """
         body: dict[str, Any] = {"data": dict(fields)} if self.account.body == "form" else {"json": dict(fields)}
         try:
-            answer = self._http.request(method, self.path(uri), **body)
+            reply = self._send(method, uri, MOST_BYTES, heard, **body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise ApiUnavailable(f"impact.com's API cannot be reached ({type(error).__name__}).") from error
         except httpx.HTTPError as error:
             raise OutcomeUnknown("impact.com's API has not answered; it may have taken the call.") from error
-        return _read(answer)
+        refusal = failure(reply.status, reply.content or b"")
+        if refusal:
+            raise refusal
+        uri = queued_uri_of(reply.status, reply.content)
+        try:
+            return self.path(uri)
+        except ApiRefused as elsewhere:
+            raise OutcomeUnknown(f"{elsewhere} It may have taken the call.") from elsewhere
 
     def close(self) -> None:
         """Close every connection."""
         self._http.close()
 
+    def _send(self, method: str, uri: str, most: int, heard: Heard | None, **what: Any) -> _Reply:
+        """Send one request and return the answer.
 
-def _read(answer: httpx.Response) -> Answer:
-    """Return a good answer. Raises ApiUnavailable, ApiRefused or CredentialsRefused."""
-    status = answer.status_code
-    if status in {401, 403}:
-        raise CredentialsRefused(f"impact.com's API refuses the account's token (HTTP {status}).")
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise ApiUnavailable(f"impact.com's API takes no calls now (HTTP {status}).")
-    if not answer.is_success:
-        raise ApiRefused(f"impact.com's API refuses the call (HTTP {status}).", http_status=status)
-    try:
-        body = orjson.loads(answer.content)
-    except orjson.JSONDecodeError as error:
-        raise ApiUnavailable("impact.com's API answers with something that is no JSON.") from error
-    if not isinstance(body, dict):
-        raise ApiUnavailable("impact.com's API answers with something that is no JSON object.")
-    return Answer(body, answer.headers)
+        Raises httpx.HTTPError if it did not come, and ApiRefused if it must not be asked for.
+        """
+        path, began = self.path(uri), time.monotonic()
+        status: int | str = "none"
+        try:
+            with self._http.stream(method, path, **what) as answer:
+                status = answer.status_code
+                if heard:
+                    heard(answer.status_code, answer.headers)
+                return _Reply(answer.status_code, answer.headers, _content(answer, most))
+        except httpx.InvalidURL as error:
+            raise ApiRefused("impact.com's API pointed to something that is no address.", http_status=0) from error
+        except ChannelRefused as error:  # the host is not to be called, or is not who it should be
+            status = error.code
+            raise
+        finally:
+            milliseconds = round((time.monotonic() - began) * 1000)
+            facts = {"method": method, "path": self._kind(path), "status": status, "ms": milliseconds}
+            logger.info("api.called", extra=facts)
+
+    def _kind(self, path: str) -> str:
+        """Return as much of a path as a log may say."""
+        kind = path.removeprefix(f"/Advertisers/{self.account.sid}/").partition("?")[0].partition("/")[0]
+        return kind if kind in KINDS else "other"
 
 
-def rows_of(body: Mapping[str, Any], *names: str) -> list[Mapping[str, Any]]:
-    """Return the rows of a list under the first of these names that is there; a single row may stand alone."""
-    found: Any = next((body[name] for name in names if name in body), [])
-    rows = found if isinstance(found, list) else [found]
-    return [row for row in rows if isinstance(row, Mapping)]
+def _content(answer: httpx.Response, most: int) -> bytes | None:
+    """Return what an answer says, or None if it is longer than that or ends too early."""
+    content = bytearray()
+    with suppress(httpx.HTTPError):
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > most:
+                return None
+        return bytes(content)
+    return None

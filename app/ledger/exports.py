@@ -25,7 +25,7 @@ ALL_LEFT_OUT: Final = [f"/orders?state={state}" for state in (OrderState.HELD, O
 
 
 class BatchView(BaseModel):
-    """A batch and where it is."""
+    """A batch and where it is. `channel` was settled with it: without one, the settings say how its file leaves."""
 
     id: str
     kind: str
@@ -34,6 +34,7 @@ class BatchView(BaseModel):
     rows: int
     orders: int
     sha256: str
+    channel: str | None
     state: BatchState
 
 
@@ -216,5 +217,6 @@ def _view(row: Row[Any], attempts: Sequence[Row[Any]], *, stuck: bool) -> BatchV
         rows=row.rows,
         orders=row.orders,
         sha256=row.sha256,
+        channel=row.channel,
         state=batch_state([one.status for one in attempts], stuck=stuck),
     )

@@ -171,7 +171,7 @@ def _check(settings: EmailSettings, shared: Settings) -> None:
             "CAPTURE_EMAIL_USERNAME is not sent over a connection that is not encrypted: set CAPTURE_EMAIL_SECURITY to"
             " starttls or tls, or empty CAPTURE_EMAIL_USERNAME and CAPTURE_EMAIL_PASSWORD."
         )
-    keys = [key for key in shared.event_type_keys if shared.channel_of(key) == "email"]
+    keys = [key for key in shared.event_type_keys if shared.channel_of_files(key) == "email"]
     if without := [key for key in keys if not _address(settings, shared, key)]:
         raise Misconfigured(
             f"CAPTURE_EMAIL_TO is missing: set it to the address that impact.com gave for conversions, or give email_to"
