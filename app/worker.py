@@ -1,22 +1,25 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
-Building and delivering have a thread each, so that no receiver's trouble holds up an export. They live in the service
-and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too, and
-a worker deletes what is too old.
+Building, delivering and asking impact.com what became of it have a thread each, so that no receiver's trouble holds up
+an export. They live in the service and can run alone; any number may run, since leases decide who works on what. Every
+process watches for alarms too, and a worker deletes what is too old.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from app.batches import exporter
 from app.delivery import deliver
 from app.delivery import store as deliveries
+from app.delivery.file_submissions import is_there
 from app.errors import Failure, LeaseLost, Unavailable
 from app.purge import purge_now_and_then
 from app.service import Service
+from app.submissions.follow import Follower
 from app.watcher import watchers
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ def deliver_one(service: Service) -> bool:
         claimed,
         service.clock,
         service.stopping,
+        partial(is_there, service.database, service.api, service.clock) if service.api else deliver.nobody_knows,
     )
     return True
 
@@ -70,9 +74,12 @@ class Worker:
     def __init__(self, service: Service, *, works: bool = True) -> None:
         self.service = service
         self._began = False
+        api = service.api
+        self._follower = Follower(service.database, api, service.settings) if api is not None else None
+        steps = (build_one, self._deliver_one, *([self._follow_one] if api is not None else []))
         self.threads = [
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
-            for step in ((build_one, self._deliver_one) if works else ())
+            for step in (steps if works else ())
         ] + watchers(service)
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
@@ -96,6 +103,10 @@ class Worker:
             try_stopped_channels(service)
             self._began = True
         return deliver_one(service)
+
+    def _follow_one(self, _service: Service) -> bool:
+        """Ask impact.com what became of something that was sent, and say whether anything was due."""
+        return self._follower is not None and self._follower.step(self.service.clock())
 
     def _loop(self, step: Callable[[Service], bool]) -> None:
         """Take step after step until the service is told to stop."""

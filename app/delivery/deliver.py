@@ -27,6 +27,14 @@ from app.errors import ChannelRefused, DeliveryError, LeaseLost, OutcomeUnknown,
 
 logger = logging.getLogger(__name__)
 
+LookUp = Callable[[int], bool]
+"""Says whether impact.com has a batch's file; where that cannot be found out, it has not."""
+
+
+def nobody_knows(_batch: int) -> bool:
+    """Answer where there is no account to ask by."""
+    return False
+
 
 def claim(database: Database, settings: Settings, now: datetime) -> Claim | None:
     """Take a batch that is due, and record the attempt before anything leaves."""
@@ -61,11 +69,12 @@ def deliver(
     claimed: Claim,
     clock: Callable[[], datetime],
     stopping: threading.Event,
+    look_up: LookUp = nobody_knows,
 ) -> None:
     """Hand a claimed batch to the channel, with no transaction open, and record how it went. Raises LeaseLost."""
     facts = {"batch": claimed.batch, "channel": claimed.channel, "attempt": claimed.number}
     with Heartbeat(database, claimed, timedelta(seconds=settings.lease_seconds), stopping) as heartbeat:
-        outcome = _attempt(database, journal, channel, settings, claimed, heartbeat.progress)
+        outcome = _attempt(database, journal, channel, settings, claimed, heartbeat.progress, look_up)
     logger.debug("delivery.sent", extra=facts)
     with database.transaction() as session:
         store.finish(session, claimed, outcome, heartbeat.sent_bytes, clock())
@@ -77,13 +86,19 @@ def deliver(
 
 
 def _attempt(
-    database: Database, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+    database: Database,
+    journal: Journal,
+    channel: Channel,
+    settings: Settings,
+    claimed: Claim,
+    progress: Progress,
+    look_up: LookUp,
 ) -> Outcome:
     """Try once, and say what it came to. Raises what `progress` raises, and Unavailable."""
     if claimed.tries > settings.delivery_tries:  # whoever tried ended each time before that could be recorded
         return HELD_FOR_A_PERSON
     try:
-        return _hand_over(_parcel(database, claimed), journal, channel, settings, claimed, progress)
+        return _hand_over(_parcel(database, claimed), journal, channel, settings, claimed, progress, look_up)
     except DeliveryError as error:
         failure = error
     except (LeaseLost, Unavailable):
@@ -94,11 +109,19 @@ def _attempt(
 
 
 def _hand_over(
-    parcel: Parcel, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+    parcel: Parcel,
+    journal: Journal,
+    channel: Channel,
+    settings: Settings,
+    claimed: Claim,
+    progress: Progress,
+    look_up: LookUp,
 ) -> Outcome:
     """Keep the file, ask if it may be there already, and send it."""
     journal.keep(parcel)  # with the attempt on record, and no byte under way
     there = channel.ask(parcel) if claimed.doubtful else False
+    if there is None and look_up(claimed.batch):
+        there = True
     if there is None and settings.unknown_outcome == "hold":
         return HELD_FOR_A_PERSON
     if not there:

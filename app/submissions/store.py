@@ -11,17 +11,17 @@ from typing import Final
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, select
 from sqlmodel import Field, Session, SQLModel
 
+from app.batches import verdicts_store
 from app.batches.store import BATCH_LINE, CORRECTION_LINE
 from app.database import ROW_ID, UTCDateTime
 from app.submissions.submission import Verdict
-
-_VERDICTS: Final = "verdict IN ('accepted', 'partly_accepted', 'rejected')"
 
 
 class Submission(SQLModel, table=True):
     """What impact.com shows of one call, or of one file, under its own names as far as it has them.
 
-    A call has a `revision_id` or a `correction_id`, a file a `file_name`. Texts are kept as they came.
+    A call has a `revision_id` or a `correction_id`, a file a `file_name`. Texts are kept as they came. `lines_told`
+    says how the lines of a file's errors were counted.
     """
 
     __tablename__ = "submission"
@@ -50,6 +50,7 @@ class Submission(SQLModel, table=True):
     total_errors: int | None
     uri: str | None
     errors_uri: str | None
+    lines_told: str | None = None
     source: str
     recorded_at: datetime = Field(sa_type=UTCDateTime)
 
@@ -96,25 +97,14 @@ class Result(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=UTCDateTime)
 
 
-class JudgedOrder(SQLModel, table=True):
-    """What impact.com decided about a revision, where its batch's result does not say it."""
-
-    __tablename__ = "judged_order"
-    __table_args__ = (
-        CheckConstraint(_VERDICTS, name="judged_order_verdict"),
-        Index("orders_by_verdict", "verdict", "revision_id"),
-    )
-
-    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
-    submission_id: int = Field(sa_column=Column(BigInteger, ForeignKey("submission.id"), nullable=False))
-    verdict: str
-
-
 class JudgedCorrection(SQLModel, table=True):
     """What impact.com decided about a correction, where its batch's result does not say it."""
 
     __tablename__ = "judged_correction"
-    __table_args__ = (CheckConstraint(_VERDICTS, name="judged_correction_verdict"),)
+    __table_args__ = (
+        CheckConstraint(verdicts_store.VERDICTS, name="judged_correction_verdict"),
+        Index("corrections_by_verdict", "verdict", "correction_id"),
+    )
 
     correction_id: int = Field(
         sa_column=Column(ROW_ID, ForeignKey("correction.id"), primary_key=True, autoincrement=False)
@@ -126,7 +116,7 @@ class JudgedCorrection(SQLModel, table=True):
 SUBMISSION: Final = Submission.__table__  # type: ignore[attr-defined]
 SUBMISSION_ERROR: Final = SubmissionError.__table__  # type: ignore[attr-defined]
 RESULT: Final = Result.__table__  # type: ignore[attr-defined]
-JUDGED_ORDER: Final = JudgedOrder.__table__  # type: ignore[attr-defined]
+JUDGED_ORDER: Final = verdicts_store.JUDGED_ORDER
 JUDGED_CORRECTION: Final = JudgedCorrection.__table__  # type: ignore[attr-defined]
 
 
