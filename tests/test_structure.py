@@ -198,6 +198,8 @@ MAY = {
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("GET", "/submissions"): {"export", "read"},
+    ("GET", "/submissions/{submission_id}"): {"export", "read"},
     ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
@@ -231,7 +233,7 @@ def test_every_call_is_public_on_purpose_or_has_its_rights_here(service: Service
 @pytest.fixture(scope="module")
 def paths() -> dict[str, str]:
     """What stands for the parameters of paths."""
-    return {"order_id": "none", "export_id": "1", "batch_id": "none"}
+    return {"order_id": "none", "export_id": "1", "batch_id": "none", "submission_id": "1"}
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(MAY))

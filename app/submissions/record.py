@@ -108,7 +108,7 @@ def record_file(
         joined, lines_told = join(errors, sent)
         key = store.kind_of(batch).key
         rows = [
-            _error(replace(row, line=place.line), reason, {key: place.owner})
+            _error(row if place.owner is None else replace(row, line=place.line), reason, {key: place.owner})
             for row, place in zip(errors, joined, strict=True)
             for reason in row.reasons
         ]

@@ -6,9 +6,9 @@ an order that went by a call of its own has one in any case. Corrections likewis
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, select
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Row, select
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches import verdicts_store
@@ -58,8 +58,8 @@ class Submission(SQLModel, table=True):
 class SubmissionError(SQLModel, table=True):
     """One reason why impact.com did not take something, joined to what we sent where it could be.
 
-    `line` is our line, the header being line 1. `rejects` says that it stands against the order: it does not where it
-    only says that the order is there already.
+    `line` is our line, the header being line 1, or what impact.com said where it could not be joined. `rejects` says
+    that it stands against the order: it does not where it only says that the order is there already.
     """
 
     __tablename__ = "submission_error"
@@ -128,6 +128,12 @@ def order_verdicts(session: Session, revision_ids: Collection[int]) -> dict[int,
     judged = select(JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict)
     rows = connection.execute(judged.where(JUDGED_ORDER.c.revision_id.in_(revision_ids)))
     return dict.fromkeys(accepted, Verdict.ACCEPTED) | {row.revision_id: Verdict(row.verdict) for row in rows}
+
+
+def results(session: Session, batches: Collection[int]) -> dict[int, Row[Any]]:
+    """Return the results of batches, of those that have one."""
+    found = session.connection().execute(select(RESULT).where(RESULT.c.batch.in_(batches)))
+    return {row.batch: row for row in found}
 
 
 def correction_verdicts(session: Session, correction_ids: Collection[int]) -> dict[int, Verdict]:
