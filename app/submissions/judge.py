@@ -42,15 +42,16 @@ def verdicts(parts_of: Mapping[int, Sequence[Part]], submissions: Iterable[Colle
         for one in against:
             named.setdefault(one.owner, []).append(one)
         for owner, parts in parts_of.items():
-            taken[owner] |= {part for part in parts if not any(_hits(one, part) for one in named.get(owner, ()))}
+            taken[owner] |= {part for part in parts if not any(_hits(one, part, parts) for one in named.get(owner, ()))}
     return {owner: _verdict(len(taken[owner]), len(set(parts))) for owner, parts in parts_of.items()}
 
 
-def _hits(one: Against, part: Part) -> bool:
+def _hits(one: Against, part: Part, parts: Sequence[Part]) -> bool:
     """Say whether an error is about a part. A SKU narrows down a line that holds several items, and nothing else."""
     if one.line is None:
         return True
-    return one.line == part.line and (one.sku is None or part.sku in {"", one.sku})
+    is_named = any(other.line == one.line and other.sku == one.sku for other in parts)
+    return one.line == part.line and (part.sku == one.sku or not is_named)
 
 
 def _verdict(taken: int, parts: int) -> Verdict:
