@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        "import_command",
+        *("import_command", "results_command"),
     }
 )
 """Modules that put the rooms together; no room may import them."""

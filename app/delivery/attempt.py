@@ -10,6 +10,8 @@ from app.errors import ChannelRefused, CredentialsRefused, DeliveryError, Outcom
 
 FIRST_WAIT: Final = timedelta(seconds=4)
 LONGEST_WAIT: Final = timedelta(minutes=15)
+IMPACT: Final = "impact.com"
+"""Who is named in an attempt that was found out to have arrived, and in what is wrong with reading results."""
 SPREAD: Final = 4
 """A wait is up to a quarter shorter by chance, so that replicas and batches do not come back all at once."""
 MOST_DENIALS: Final = 3

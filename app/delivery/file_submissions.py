@@ -18,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 LIST: Final = "FTPFileSubmissions"
 ROWS: Final = ("FTPFileSubmissions", "APISubmission")
-IMPACT: Final = "impact.com"
-"""Who is named in an attempt that was found out to have arrived, and in what is wrong with reading results."""
 SKEW: Final = timedelta(hours=1)
 """So far its clock and ours may be apart."""
 

@@ -17,8 +17,9 @@ from app.config import Settings
 from app.database import Database, retried
 from app.delivery import store as deliveries
 from app.delivery.api import Api
+from app.delivery.attempt import IMPACT
 from app.delivery.calls_store import UNANSWERED, CallState
-from app.delivery.file_submissions import IMPACT, LIST, listed
+from app.delivery.file_submissions import LIST, listed
 from app.errors import ApiRefused, ApiUnavailable, CredentialsRefused
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from app.batches.batch import BatchKind
 from app.delivery import store as deliveries
-from app.delivery.file_submissions import IMPACT
+from app.delivery.attempt import IMPACT
 from app.submissions import follow_store
 from app.submissions import record_store as store
 from app.submissions.join import join
@@ -156,7 +156,7 @@ def settle_file(
         trouble = next(filter(None, troubles.values()))
         follow_store.note_trouble(session, batch.id, trouble.value)
         return trouble
-    if by_person or len(complete) == len(every):
+    if by_person or source is Source.FILE or len(complete) == len(every):
         counted = {one: sum(verdict is one for verdict in found.values()) for one in Verdict}
         _finish(session, batch, len(found), counted, source, now)
     return None
@@ -167,7 +167,9 @@ def _judged_errors(
 ) -> dict[int, list[tuple[Row[Any], bool]]]:
     """Return the errors of submissions, and whether each stands against its record; those that do not are noted."""
     is_order = store.kind_of(batch) is ORDERS
-    again = len(complete) > 1 or follow_store.may_have_come_twice(session, batch.id, (PERSON, IMPACT))
+    again = sum(row.source == Source.API for row in complete) > 1 or follow_store.may_have_come_twice(
+        session, batch.id, (PERSON, IMPACT)
+    )
     reversing = set() if is_order else store.reversals(session, batch.id)
     found: dict[int, list[tuple[Row[Any], bool]]] = {row.id: [] for row in complete}
     no_more: list[int] = []
@@ -214,7 +216,7 @@ def _finish(
     logger.log(logging.INFO if accepted == number else logging.WARNING, "submission.result", extra=facts)
 
 
-def arrived(session: Session, batch: Row[Any], told: Told, now: datetime) -> None:
+def arrived(session: Session, batch: Row[Any], told: Told, now: datetime, by: str = IMPACT) -> None:
     """Let a delivery whose outcome was not known be known, since impact.com has the whole file.
 
     A file of which impact.com counts other records than we sent has not arrived.
@@ -222,5 +224,5 @@ def arrived(session: Session, batch: Row[Any], told: Told, now: datetime) -> Non
     cut = told.total_records == 0 or count_differs(told.total_records, batch.rows)
     if cut or not follow_store.not_arrived(session, [batch.id]):
         return
-    if deliveries.confirm(session, batch.id, now, by=IMPACT):
-        logger.warning("delivery.confirmed", extra={"batch": batch.id, "by": IMPACT, "status": told.status or COMPLETE})
+    if deliveries.confirm(session, batch.id, now, by=by):
+        logger.warning("delivery.confirmed", extra={"batch": batch.id, "by": by, "status": told.status or COMPLETE})
