@@ -22,6 +22,7 @@ from app.conversions.recorder import Recorder
 from app.ledger import correction_routes, export_routes, order_routes, total_routes
 from app.ledger.intake import Intake
 from app.service import Service, assemble
+from app.submissions import routes as submissions
 from app.thin import Application
 from app.web import RawOrderPaths, RequestLog, install_refusals
 from app.worker import Worker
@@ -90,7 +91,8 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    for room in (health, clicks, snippet_routes, order_routes, correction_routes, export_routes, total_routes, alarms):
+    orders = (order_routes, correction_routes, export_routes, submissions, total_routes)
+    for room in (health, clicks, snippet_routes, *orders, alarms):
         app.include_router(room.router)
         app.add_thin_routes(room.router)
     app.add_middleware(RawOrderPaths)

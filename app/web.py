@@ -5,13 +5,14 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,6 +42,17 @@ async def now() -> datetime:
 SettingsDep = Annotated[Settings, Depends(settings_of)]
 Now = Annotated[datetime, Depends(now)]
 Cursor = Annotated[int, Query(ge=0, lt=2**63, description="`next` of the page before.")]
+
+
+def _iso_day(value: Any) -> date:
+    """Read a day, and not the number of seconds that would pass for one."""
+    if len(value) != len("2026-11-22"):
+        raise ValueError("write the day as 2026-11-22")
+    return date.fromisoformat(value)
+
+
+IsoDay = BeforeValidator(_iso_day)
+
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",

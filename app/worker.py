@@ -1,8 +1,8 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
-Building and delivering have a thread each, so that no receiver's trouble holds up an export. They live in the service
-and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too, and
-a worker deletes what is too old.
+Building, delivering and asking impact.com what became of it have a thread each, so that no receiver's trouble holds up
+an export. They live in the service and can run alone; any number may run, since leases decide who works on what. Every
+process watches for alarms too, and a worker deletes what is too old.
 """
 
 import logging
@@ -16,10 +16,12 @@ from app.batches import exporter
 from app.delivery import calling, deliver
 from app.delivery import store as deliveries
 from app.delivery.api import room_for_calls
+from app.delivery.file_submissions import is_there
 from app.errors import Failure, LeaseLost, Unavailable
 from app.event_type import HTTP_API
 from app.purge import purge_now_and_then
 from app.service import Service
+from app.submissions.follow import Follower
 from app.watcher import watchers
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,10 @@ def deliver_one(service: Service) -> bool:
     if claimed.channel == HTTP_API and service.api:
         calling.deliver(service.database, service.hold.journal, service.api, *rest)
     else:
-        deliver.deliver(service.database, service.hold.journal, service.channels[claimed.channel], *rest)
+        look_up = (
+            partial(is_there, service.database, service.api, service.clock) if service.api else deliver.nobody_knows
+        )
+        deliver.deliver(service.database, service.hold.journal, service.channels[claimed.channel], *rest, asks)
     return True
 
 
@@ -70,9 +75,12 @@ class Worker:
     def __init__(self, service: Service, *, works: bool = True) -> None:
         self.service = service
         self._began = False
+        api = service.api
+        self._follower = Follower(service.database, api, service.settings) if api is not None else None
+        steps = (build_one, self._deliver_one, *([self._follow_one] if api is not None else []))
         self.threads = [
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
-            for step in ((build_one, self._deliver_one) if works else ())
+            for step in (steps if works else ())
         ] + watchers(service)
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
@@ -96,6 +104,10 @@ class Worker:
             try_stopped_channels(service)
             self._began = True
         return deliver_one(service)
+
+    def _follow_one(self, _service: Service) -> bool:
+        """Ask impact.com what became of something that was sent, and say whether anything was due."""
+        return self._follower is not None and self._follower.step(self.service.clock())
 
     def _loop(self, step: Callable[[Service], bool]) -> None:
         """Take step after step until the service is told to stop."""

@@ -85,6 +85,32 @@ TABLES: Final = (
     ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
     ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
     ("moved", ROWS, "(conversion_id, event_type)", "100000 + n, 'elsewhere'"),
+    (
+        "call",
+        ROWS,
+        "(id, batch, revision_id, type, state, tries, was_unknown, started_at)",
+        "n, n, 10 * n - 1, 'Conversion', 'queued', 1, {false}, {at}",
+    ),
+    (
+        "submission",
+        ROWS,
+        "(id, batch, type, status, submission_date, file_name, impact_id, source, recorded_at)",
+        "n, n, 'Conversion', 'Complete', {at}, 'b-' || n || '.csv', 'F-' || n, 'api', {at}",
+    ),
+    (
+        "submission_error",
+        ROWS,
+        "(submission_id, revision_id, line, order_id, reason, rejects)",
+        "n, 10 * n - 3, 8, 'H-' || (10 * n - 3), 'NO_ITEM', true",
+    ),
+    (
+        "result",
+        ROWS,
+        "(batch, verdict, accepted, rejected, source, recorded_at)",
+        "n, 'partly_rejected', 8, 1, 'api', {at}",
+    ),
+    ("judged_order", ROWS, "(revision_id, submission_id, verdict)", "10 * n - 3, n, 'rejected'"),
+    ("judged_correction", ROWS, "(correction_id, submission_id, verdict)", "n, n, 'partly_accepted'"),
     ("daily_clicks", ROWS, "(day, slot, clicks)", "{day}, n - n / 4 * 4, 10"),
     (
         "daily_total",
@@ -115,7 +141,7 @@ def add_history(database: Database, now: datetime) -> None:
                 + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
             )
         if kind == "postgresql":
-            for table in ("conversion", "revision", "correction", "export", "batch"):
+            for table in ("conversion", "revision", "correction", "export", "batch", "call", "submission"):
                 last = f"(SELECT max(id) FROM {table})"  # noqa: S608
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
         connection.exec_driver_sql("COMMIT")

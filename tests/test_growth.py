@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 from app import worker
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
+from app.batches.store import BATCH_LINE
 from app.clicks.release import release
 from app.clicks.replay import Replay
 from app.clicks.snippet_routes import current_snippet
 from app.clicks.spool import Spool
 from app.clicks.store import NewClick, Note, note_to_json
 from app.database import Database
+from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.channels.folder import FolderChannel
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
@@ -36,9 +38,10 @@ from app.service import Service
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
-from tests.history import ROWS, add_history
+from tests.history import CANCELLED, ORDERS, ROWS, add_history
 from tests.plans import HISTORIES, MOST_ROWS, Statements, watching
 from tests.servers import wait_until
+from tests.submissions.impact import Impact, filenames, look
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, work
 
 OFTEN = 12
@@ -54,6 +57,9 @@ EXPECTED = {
     "INSERT INTO correction_line",
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
+    *("INSERT INTO unconfirmed", "UPDATE unconfirmed", "DELETE FROM unconfirmed", "DELETE FROM unanswered"),
+    *("INSERT INTO submission", "INSERT INTO submission_error", "INSERT INTO result"),
+    *("INSERT INTO judged_order", "INSERT INTO judged_correction"),
 }
 """What the tour must have run, whoever sends it how: else it was not followed."""
 
@@ -88,7 +94,7 @@ class Tour:
     def __init__(self, service: Service, client: TestClient, channel: Moody, clock: Clock) -> None:
         self.service, self.client, self.channel, self.clock = service, client, channel, clock
 
-    def get(self, path: str, status: int = 200, **query: Any) -> Any:
+    def get(self, path: str, status: int = 200, /, **query: Any) -> Any:
         """Read as somebody who may read everything."""
         answer = self.client.get(path, params=query or None, headers=bearer(READ_KEY))
         assert answer.status_code == status, answer.text
@@ -205,6 +211,11 @@ class Tour:
         self.get("/exports/7")
         self.get("/batches/b-7")
         self.get("/batches/b-7/file")
+        for query in ({}, {"status": "Complete"}, {"type": "Conversion"}, {"reason": "NO_ITEM"}, {"order_id": "H-7"}):
+            for more in ({}, {"after": ROWS // 2}, {"from": "2026-01-01", "to": "2026-12-31"}):
+                self.get("/submissions", **query, **more)
+        self.get("/submissions", reason="NO_ITEM", status="Queued")
+        self.get("/submissions/7")
         self.get("/alarms")
         self.get("/alarms", all=True)
         today = self.clock.now.date()
@@ -248,6 +259,30 @@ class Tour:
         self.post(f"/batches/{batch['id']}/confirmation", 200)
         worker.try_stopped_channels(self.service)
 
+    def results(self) -> None:
+        """Learn what became of files and of calls, find some wanting, and give up others."""
+        api, following = Impact(), Clock(self.clock.now + timedelta(hours=1))
+        for number, name in enumerate(filenames(self.service.database)[ROWS:]):
+            api.has(name, {"Line": 2, "Reason": "NO_ITEM"}, *([{"OrderId": "?"}] if number == 0 else []), number=name)
+        api.files.pop()
+        self._call()
+        look(self.service, api, following)
+        self.watch()
+        self.readers()
+        following.now += timedelta(days=90)
+        look(self.service, api, following)
+
+    def _call(self) -> None:
+        """Let one order of the first file have gone by a call that was refused."""
+        with self.service.database.transaction() as session:
+            connection = session.connection()
+            line = connection.execute(select(BATCH_LINE).where(BATCH_LINE.c.revision_id > ORDERS + CANCELLED)).first()
+            assert line
+            row = {"batch": line.batch, "revision_id": line.revision_id, "type": "Conversion", "state": "refused"}
+            row |= {"tries": 1, "was_unknown": False, "started_at": self.clock.now, "code": "NO_ITEM"}
+            number = connection.execute(insert(CALL).returning(CALL.c.id), [row]).scalar_one()
+            connection.execute(insert(UNANSWERED), [{"call": number, "due_at": self.clock.now, "looks": 0}])
+
     def watch(self) -> None:
         """Look for alarms twice, and post what is new."""
         settings, database = self.service.settings, self.service.database
@@ -285,6 +320,7 @@ def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     rules = PromoRules(rules=(PromoRule(code="BEN", media_id="2", event_type="creators"),))
     types = CHAINED | {"creators": EventType(campaign_id=1, action_tracker_id=1)}
     changes: dict[str, Any] = {"lease_seconds": 1, "alarm_disk_bytes": 0, "promo_codes": rules, "event_types": types}
+    changes["impact_account_sid"] = "SID"
     with listening() as receiver:
         changes["alarm_url"] = SecretStr(receiver.url)
         service.settings = service.settings.model_copy(update=changes)
@@ -314,6 +350,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.changes("changed")
         tour.exports()
         tour.modification_files("first")
+        tour.results()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

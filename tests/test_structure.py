@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        "import_command",
+        *("import_command", "results_command"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -66,6 +66,7 @@ STORES = frozenset(
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store"),
+        *("follow_store", "record_store", "verdicts_store", "listing_store"),
     }
 )
 VERBS = frozenset(
@@ -74,6 +75,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api", "calling"),
+        *("follow", "file_submissions", "listing", "by_hand"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -209,6 +211,8 @@ MAY = {
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("GET", "/submissions"): {"export", "read"},
+    ("GET", "/submissions/{submission_id}"): {"export", "read"},
     ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
@@ -242,7 +246,7 @@ def test_every_call_is_public_on_purpose_or_has_its_rights_here(service: Service
 @pytest.fixture(scope="module")
 def paths() -> dict[str, str]:
     """What stands for the parameters of paths."""
-    return {"order_id": "none", "export_id": "1", "batch_id": "none"}
+    return {"order_id": "none", "export_id": "1", "batch_id": "none", "submission_id": "1"}
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(MAY))

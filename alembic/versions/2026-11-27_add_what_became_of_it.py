@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("looks", sa.Integer(), nullable=False),
         sa.Column("token", sa.Integer(), nullable=False),
+        sa.Column("trouble", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["batch"],
             ["batch.id"],
@@ -124,6 +125,7 @@ def upgrade() -> None:
         sa.Column("total_errors", sa.Integer(), nullable=True),
         sa.Column("uri", sa.String(), nullable=True),
         sa.Column("errors_uri", sa.String(), nullable=True),
+        sa.Column("lines_told", sa.String(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -225,6 +227,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("correction_id"),
     )
+    op.create_index("corrections_by_verdict", "judged_correction", ["verdict", "correction_id"], unique=False)
     op.create_table(
         "reported_action",
         sa.Column("id", ROW_ID, nullable=False),

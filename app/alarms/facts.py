@@ -5,22 +5,26 @@ what is asked of exports goes by the newest ones, of batches and orders by a key
 corrections, stand in it in the order of recording, so that its first line is its oldest.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, literal_column, or_, select, union_all
+from sqlalchemy import Row, and_, exists, func, literal_column, or_, select, true, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from app.alarms.rules import MOST_COUNTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
-from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNDELIVERED
+from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNCONFIRMED, UNDELIVERED
 from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
-from app.delivery.attempt import MOST_DENIALS
-from app.delivery.store import TROUBLE
+from app.delivery.attempt import MOST_DENIALS, AttemptStatus
+from app.delivery.store import ATTEMPT, TROUBLE
 from app.ledger.deadlines_store import ARRIVED, NOT_ARRIVED, TO_LEAVE
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
+from app.submissions.submission import Verdict
 
 MOST_STUCK: Final = 100
 """As many batches that wait for a person have an alarm each; a flood of alarms helps nobody."""
@@ -112,3 +116,74 @@ def stopped_channels(session: Session) -> list[Row[Any]]:
     """Return the channels that nothing leaves by, and those that were let try again and have not succeeded since."""
     doubtful = or_(TROUBLE.c.stopped_at.is_not(None), TROUBLE.c.denials >= MOST_DENIALS - 1)
     return list(session.connection().execute(select(TROUBLE).where(doubtful).order_by(TROUBLE.c.channel)))
+
+
+def results_missing(session: Session, before: datetime, before_a_pull: datetime) -> list[Row[Any]]:
+    """Return the oldest batches without a result, delivered before a time, or left in the folder before another one.
+
+    As batch_id, filename, and when and by which channel they were delivered.
+    """
+    late = or_(ATTEMPT.c.ended_at < before_a_pull, and_(ATTEMPT.c.ended_at < before, ATTEMPT.c.channel != "folder"))
+    delivered = ATTEMPT.c.status == AttemptStatus.DELIVERED.value, late
+    known = exists().where(RESULT.c.batch == UNCONFIRMED.c.batch)
+    last = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.batch == UNCONFIRMED.c.batch).correlate(UNCONFIRMED)
+    waiting = (
+        select(BATCH.c.batch_id, BATCH.c.filename, ATTEMPT.c.ended_at, ATTEMPT.c.channel)
+        .join_from(UNCONFIRMED, BATCH, BATCH.c.id == UNCONFIRMED.c.batch)
+        .join(ATTEMPT, (ATTEMPT.c.batch == UNCONFIRMED.c.batch) & (ATTEMPT.c.number == last.scalar_subquery()))
+        .where(UNCONFIRMED.c.trouble.is_(None), *delivered, ~known)
+        .order_by(UNCONFIRMED.c.batch)
+        .limit(MOST_STUCK)
+    )
+    return list(session.connection().execute(waiting))
+
+
+def results_doubtful(session: Session, since: datetime) -> list[tuple[str, str, str, tuple[int | None, int]]]:
+    """Return the oldest batches whose result does not add up, with impact.com's count of their records and ours."""
+    connection = session.connection()
+    waiting = (
+        select(UNCONFIRMED.c.batch, UNCONFIRMED.c.trouble, BATCH.c.batch_id, BATCH.c.filename, BATCH.c.rows)
+        .join(BATCH, BATCH.c.id == UNCONFIRMED.c.batch)
+        .where(UNCONFIRMED.c.trouble.is_not(None), UNCONFIRMED.c.since > since)
+        .order_by(UNCONFIRMED.c.batch)
+        .limit(MOST_STUCK)
+    )
+    rows = connection.execute(waiting).all()
+    counts = select(SUBMISSION.c.batch, SUBMISSION.c.total_records).where(
+        SUBMISSION.c.batch.in_([row.batch for row in rows])
+    )
+    newest = (
+        {row.batch: row.total_records for row in connection.execute(counts.order_by(SUBMISSION.c.id))} if rows else {}
+    )
+    return [(row.batch_id, row.filename, row.trouble, (newest.get(row.batch), row.rows)) for row in rows]
+
+
+def rejected(session: Session, since: datetime) -> tuple[int, list[str]]:
+    """Return how many of the newest orders and corrections were not taken since a time, and why, most frequent first.
+
+    An order that was repaired, and so has a later revision, counts no more.
+    """
+    connection, reasons, number = session.connection(), Counter[str](), 0
+    later = aliased(REVISION)
+    repaired = exists().where(
+        REVISION.c.id == JUDGED_ORDER.c.revision_id,
+        later.c.conversion_id == REVISION.c.conversion_id,
+        later.c.id > JUDGED_ORDER.c.revision_id,
+    )
+    for judged, column, stands in (
+        (JUDGED_ORDER, SUBMISSION_ERROR.c.revision_id, ~repaired),
+        (JUDGED_CORRECTION, SUBMISSION_ERROR.c.correction_id, true()),
+    ):
+        [key] = judged.primary_key
+        ids: list[int] = []
+        for verdict in (Verdict.REJECTED, Verdict.PARTLY_ACCEPTED):
+            newest = select(key, judged.c.submission_id).where(judged.c.verdict == verdict.value, stands)
+            few = newest.order_by(key.desc()).limit(MOST_COUNTED).subquery()
+            recent = select(few.c[key.name]).join(SUBMISSION, SUBMISSION.c.id == few.c.submission_id)
+            ids += connection.execute(recent.where(SUBMISSION.c.recorded_at > since)).scalars()
+        number += len(ids)
+        told = select(SUBMISSION_ERROR.c.reason).where(
+            column.in_(ids[:MOST_COUNTED]), SUBMISSION_ERROR.c.rejects.is_(True)
+        )
+        reasons.update(connection.execute(told).scalars() if ids else ())
+    return number, [code for code, _ in reasons.most_common()]

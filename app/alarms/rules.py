@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from app.alarms.alarm import Alarm, Kind
+from app.delivery.attempt import IMPACT
 from app.event_type import HTTP_API
 
 EXPIRY_WARNING: Final = timedelta(days=7)
@@ -15,6 +16,12 @@ EXPIRY_WARNING: Final = timedelta(days=7)
 EXPIRED_TOLD_FOR: Final = timedelta(days=7)
 HELD_TOLD_FOR: Final = timedelta(days=7)
 """What a person does at impact.com itself is not known here, so that it is told for so long alone."""
+REJECTED_TOLD_FOR: Final = timedelta(days=7)
+RESULT_AFTER: Final = timedelta(hours=24)
+RESULT_AFTER_A_PULL: Final = timedelta(hours=48)
+"""impact.com fetches once a day, so that a file may lie in the folder for a day before."""
+GIVEN_UP_TOLD_UNTIL: Final = timedelta(days=97)
+"""A week after impact.com has forgotten what became of a file."""
 MOST_NAMED: Final = 3
 MOST_COUNTED: Final = 1_000
 RESUME: Final = "`conversion-capture export --redeliver stuck`"
@@ -116,8 +123,70 @@ def delivery_stuck(batch_id: str, filename: str, stuck: str) -> Alarm:
     return Alarm(Kind.DELIVERY_UNKNOWN, batch_id, detail)
 
 
+def result_missing(batch_id: str, filename: str, delivered_at: datetime, *, is_pulled: bool) -> Alarm:
+    """Say that impact.com has told nothing of a batch that was delivered so long ago."""
+    pulled = " that it fetches files from the folder (Connections)," if is_pulled else ""
+    hours = (RESULT_AFTER_A_PULL if is_pulled else RESULT_AFTER) // timedelta(hours=1)
+    detail = (
+        f"No result of {filename} is told, delivered at {_at(delivered_at)}, more than {hours} hours ago: look in"
+        f" impact.com's File Submissions{pulled} and that the file is there under this name; if it is not, POST"
+        f" /batches/{batch_id}/redelivery. A result that you see there is recorded by `conversion-capture results`."
+    )
+    return Alarm(Kind.RESULT_MISSING, batch_id, detail)
+
+
+def result_doubtful(batch_id: str, filename: str, trouble: str, counted: tuple[int | None, int]) -> Alarm:
+    """Say why what impact.com tells of a batch is not taken for its result; `counted` are its records and our rows."""
+    by_hand = "`conversion-capture results --accepted --batch ID`"
+    detail = _DOUBTS.get(trouble, _DOUBTS["not_joined"]).format(
+        file=filename, batch=batch_id, records=counted[0], rows=counted[1], by_hand=by_hand
+    )
+    return Alarm(Kind.RESULT_DOUBTFUL, batch_id, detail)
+
+
+_DOUBTS: Final = {
+    "records_differ": (
+        "{file} has {rows} rows, and impact.com counts {records} records: it may have been cut on its way. POST"
+        " /batches/{batch}/redelivery sends it again; what is there already counts as accepted then. If all of it is"
+        " there, {by_hand} records that."
+    ),
+    "errors_missing": (
+        "More errors are counted in {file} than are shown: look in impact.com's File Submissions; `conversion-capture"
+        " results FILE --batch ID` reads its error report, and {by_hand} says that nothing else was refused."
+    ),
+    "not_joined": (
+        "Errors that impact.com lists in {file} are of none of its lines: GET /submissions shows them. Look which"
+        " orders they are about; {by_hand} says that nothing was refused but what is shown at its orders."
+    ),
+    "given_up": (
+        "No result of {file} was told in 90 days, and none will be any more: its orders stay delivered. Compare them"
+        " with impact.com's list of actions, then {by_hand} or nothing."
+    ),
+}
+
+
+def orders_rejected(number: int, reasons: Sequence[tuple[str, str, str]]) -> list[Alarm]:
+    """Say so if impact.com has not taken orders or corrections lately; `reasons` as code, meaning and what to do."""
+    if not number:
+        return []
+    count = f"{number} or more" if number >= MOST_COUNTED else number
+    told = " ".join(f"{code}: {meaning}; {what_to_do}." for code, meaning, what_to_do in reasons[:MOST_NAMED])
+    detail = (
+        f"Orders and corrections that impact.com has not taken, or not whole: {count}; list orders with GET"
+        f" /orders?state=rejected and partly_accepted; each order shows its reasons. {told}"
+        f" This is told for {REJECTED_TOLD_FOR.days} days."
+    )
+    return [Alarm(Kind.ORDERS_REJECTED, "", detail)]
+
+
 def channel_stopped(channel: str, code: str, told: str) -> Alarm:
     """Say that nothing leaves by a channel; `told` is the sentence of the attempt that stopped it."""
+    if channel == IMPACT:
+        detail = (
+            f"Nobody asks impact.com what became of what was sent: {told} When CAPTURE_IMPACT_ACCOUNT_SID and"
+            " CAPTURE_IMPACT_AUTH_TOKEN are right, and the token may read submissions, restart the service."
+        )
+        return Alarm(Kind.CREDENTIALS_REFUSED, channel, detail)
     prefix = "IMPACT" if channel == HTTP_API else channel.upper()
     settings = f"the settings CAPTURE_{prefix}_… are right"
     if code == "RECEIVER_NOT_TRUSTED":

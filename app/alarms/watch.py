@@ -21,6 +21,7 @@ from app.batches.build import age_limit
 from app.config import Settings
 from app.database import Database
 from app.errors import Unavailable
+from app.impact.outcomes import reason
 from app.ledger.deadlines import KINDS, deadlines
 from app.ledger.deadlines_store import expiring
 
@@ -76,6 +77,27 @@ def _channels_stopped(view: View) -> list[Alarm]:
     return [rules.channel_stopped(row.channel, row.code, row.detail) for row in facts.stopped_channels(view.session)]
 
 
+def _results_missing(view: View) -> list[Alarm]:
+    if not view.settings.has_api:
+        return []
+    found = facts.results_missing(view.session, view.now - rules.RESULT_AFTER, view.now - rules.RESULT_AFTER_A_PULL)
+    return [
+        rules.result_missing(row.batch_id, row.filename, row.ended_at, is_pulled=row.channel == "folder")
+        for row in found
+    ]
+
+
+def _results_doubtful(view: View) -> list[Alarm]:
+    found = facts.results_doubtful(view.session, view.now - rules.GIVEN_UP_TOLD_UNTIL)
+    return [rules.result_doubtful(*one) for one in found]
+
+
+def _orders_rejected(view: View) -> list[Alarm]:
+    number, codes = facts.rejected(view.session, view.now - rules.REJECTED_TOLD_FOR)
+    known = [reason(code) for code in codes]
+    return rules.orders_rejected(number, [(one.code, one.meaning, one.what_to_do) for one in known])
+
+
 IN_DATABASE: Final[tuple[Callable[[View], list[Alarm]], ...]] = (
     _orders_unsent,
     _orders_expiring,
@@ -86,6 +108,9 @@ IN_DATABASE: Final[tuple[Callable[[View], list[Alarm]], ...]] = (
     _export_failed,
     _deliveries_stuck,
     _channels_stopped,
+    _results_missing,
+    _results_doubtful,
+    _orders_rejected,
 )
 """What is asked at every look; each returns the alarms that hold now."""
 

@@ -14,6 +14,7 @@ class ParentState(StrEnum):
     ON_ITS_WAY = PARENT_NOT_DELIVERED
     EXPIRED = "parent_expired"
     CANCELLED = "parent_cancelled"
+    REJECTED = "parent_rejected"
 
 
 OTHER_CUSTOMER: Final = "parent_customer_differs"
@@ -39,5 +40,9 @@ def why_held(parent: OrderKey, state: ParentState) -> str:
 _SENTENCES: Final = {
     ParentState.ON_ITS_WAY: "has not been delivered yet; it goes with the first export after that.",
     ParentState.EXPIRED: "was too old to be sent, so that impact.com could not link it.",
+    ParentState.REJECTED: (
+        "was rejected by impact.com, so that it could not link it; GET of that order tells why. It goes when the parent"
+        " was repaired and has been delivered."
+    ),
     ParentState.CANCELLED: "was reversed before it was sent, so that impact.com could not link it.",
 }

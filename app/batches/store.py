@@ -187,6 +187,7 @@ class Unconfirmed(SQLModel, table=True):
     due_at: datetime = Field(sa_type=UTCDateTime)
     looks: int = 0
     token: int = 0
+    trouble: str | None = None
 
 
 EXPORT: Final = Export.__table__  # type: ignore[attr-defined]

@@ -10,6 +10,8 @@ from app.errors import ChannelRefused, CredentialsRefused, DeliveryError, Outcom
 
 FIRST_WAIT: Final = timedelta(seconds=4)
 LONGEST_WAIT: Final = timedelta(minutes=15)
+IMPACT: Final = "impact.com"
+"""Who is named in an attempt that was found out to have arrived, and in what is wrong with reading results."""
 SPREAD: Final = 4
 """A wait is up to a quarter shorter by chance, so that replicas and batches do not come back all at once."""
 MOST_DENIALS: Final = 3
@@ -92,11 +94,14 @@ def next_pull(delivered_at: datetime, daily_at: time | None) -> datetime:
     return same_day if same_day > delivered_at else same_day + timedelta(days=1)
 
 
-def batch_state(statuses: Sequence[str], *, stuck: bool) -> BatchState:
+def batch_state(statuses: Sequence[str], *, stuck: bool, verdict: str | None = None) -> BatchState:
     """Return a batch's state from its attempts, oldest first; `stuck` if no further one comes by itself.
 
     What arrived once has arrived. A file that may have arrived stays unknown until one is known to have arrived.
+    `verdict` is what impact.com has decided, where it has.
     """
+    if verdict is not None:
+        return BatchState(verdict)
     if AttemptStatus.DELIVERED in statuses:
         return BatchState.DELIVERED
     if not statuses:

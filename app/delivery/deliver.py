@@ -29,6 +29,14 @@ from app.event_type import HTTP_API
 
 logger = logging.getLogger(__name__)
 
+LookUp = Callable[[int], bool]
+"""Says whether impact.com has a batch's file; where that cannot be found out, it has not."""
+
+
+def nobody_knows(_batch: int) -> bool:
+    """Answer where there is no account to ask by."""
+    return False
+
 
 def claim(database: Database, settings: Settings, now: datetime) -> Claim | None:
     """Take a batch that is due, and record the attempt before anything leaves."""
@@ -83,9 +91,10 @@ def deliver(
     claimed: Claim,
     clock: Callable[[], datetime],
     stopping: threading.Event,
+    look_up: LookUp = nobody_knows,
 ) -> None:
     """Hand a claimed batch to the channel, with no transaction open, and record how it went. Raises LeaseLost."""
-    attempt = partial(_attempt, database, journal, channel, settings, claimed)
+    attempt = partial(_attempt, database, journal, channel, settings, claimed, look_up=look_up)
     under_lease(database, settings, claimed, clock, stopping, attempt)
 
 
@@ -112,13 +121,19 @@ def under_lease(
 
 
 def _attempt(
-    database: Database, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+    database: Database,
+    journal: Journal,
+    channel: Channel,
+    settings: Settings,
+    claimed: Claim,
+    progress: Progress,
+    look_up: LookUp,
 ) -> Outcome:
     """Try once, and say what it came to. Raises what `progress` raises, and Unavailable."""
     if claimed.tries > settings.delivery_tries:  # whoever tried ended each time before that could be recorded
         return HELD_FOR_A_PERSON
     try:
-        return _hand_over(parcel_of(database, claimed), journal, channel, settings, claimed, progress)
+        return _hand_over(parcel_of(database, claimed), journal, channel, settings, claimed, progress, look_up)
     except DeliveryError as error:
         failure = error
     except (LeaseLost, Unavailable):
@@ -129,11 +144,19 @@ def _attempt(
 
 
 def _hand_over(
-    parcel: Parcel, journal: Journal, channel: Channel, settings: Settings, claimed: Claim, progress: Progress
+    parcel: Parcel,
+    journal: Journal,
+    channel: Channel,
+    settings: Settings,
+    claimed: Claim,
+    progress: Progress,
+    look_up: LookUp,
 ) -> Outcome:
     """Keep the file, ask if it may be there already, and send it."""
     journal.keep(parcel)  # with the attempt on record, and no byte under way
     there = channel.ask(parcel) if claimed.doubtful else False
+    if there is None and look_up(claimed.batch):
+        there = True
     if there is None and settings.unknown_outcome == "hold":
         return HELD_FOR_A_PERSON
     if not there:

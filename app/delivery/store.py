@@ -27,7 +27,7 @@ from app.batches.store import BATCH, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
 from app.conversions.corrections_store import CORRECTION
 from app.database import UTCDateTime, database_now, insert_new
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus, BatchState, Outcome
-from app.errors import LeaseLost, OutcomeUnknown
+from app.errors import CredentialsRefused, LeaseLost, OutcomeUnknown
 
 
 class Attempt(SQLModel, table=True):
@@ -126,9 +126,16 @@ def start(session: Session, row: Row[Any], channel: str, now: datetime) -> Claim
 
 
 def look_after(session: Session, batch: int, now: datetime) -> None:
-    """Let it be found out what impact.com makes of a batch that is about to leave, or may have left."""
-    row = {"batch": batch, "since": now, "due_at": database_now(session), "looks": 0, "token": 0}
-    session.connection().execute(insert_new(session, UNCONFIRMED), [row])
+    """Let it be found out what impact.com makes of a batch that is about to leave, or may have left.
+
+    What was found out before, and a person had to look at, begins anew.
+    """
+    connection, soon = session.connection(), database_now(session)
+    row = {"batch": batch, "since": now, "due_at": soon, "looks": 0, "token": 0}
+    connection.execute(insert_new(session, UNCONFIRMED), [row])
+    again = update(UNCONFIRMED).where(UNCONFIRMED.c.batch == batch)
+    connection.execute(again.where(UNCONFIRMED.c.trouble.is_not(None)).values(since=now, trouble=None))
+    connection.execute(again.where(UNCONFIRMED.c.looks > 0).values(due_at=soon, looks=0))
 
 
 def renew(session: Session, claim: Claim, lease: timedelta, sent_bytes: int) -> bool:
@@ -189,6 +196,16 @@ def troubles(session: Session) -> Sequence[Row[Any]]:
     return session.connection().execute(select(TROUBLE).order_by(TROUBLE.c.channel)).all()
 
 
+def note_denial(session: Session, channel: str, denied: CredentialsRefused) -> None:
+    """Count a refused login of what is no delivery; after some of them the channel is used no more."""
+    _note_trouble(session, channel, Outcome(AttemptStatus.FAILED, denied.code, str(denied), denials=1))
+
+
+def forget_trouble(session: Session, channel: str) -> None:
+    """Note that a channel was used with success."""
+    session.connection().execute(delete(TROUBLE).where(TROUBLE.c.channel == channel))
+
+
 def _note_trouble(session: Session, channel: str, outcome: Outcome) -> None:
     connection, now = session.connection(), database_now(session)
     new = {"channel": channel, "denials": 0, "code": outcome.code, "detail": outcome.detail}
@@ -220,15 +237,16 @@ def requeue(session: Session, batch: int) -> None:
     connection.execute(again.values(due_at=now, stuck=None, since=UNDELIVERED.c.token))
 
 
-def confirm(session: Session, batch: int, now: datetime) -> bool:
-    """Record that a person saw the batch at impact.com, and end its delivery; say whether it was under way at all."""
+def confirm(session: Session, batch: int, now: datetime, by: str = "person") -> bool:
+    """Record that the batch was seen at impact.com, and end its delivery; say whether it was under way at all."""
     connection = session.connection()
     ended = delete(UNDELIVERED).where(UNDELIVERED.c.batch == batch).returning(UNDELIVERED.c.token)
     row = connection.execute(ended).first()
     if row is None:
         return False
-    new = {"batch": batch, "number": row.token + 1, "channel": "person", "started_at": now, "ended_at": now}
+    new = {"batch": batch, "number": row.token + 1, "channel": by, "started_at": now, "ended_at": now}
     connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.DELIVERED.value}])
+    look_after(session, batch, now)
     return True
 
 
@@ -257,6 +275,13 @@ def corrected_since(session: Session, batch: int) -> str | None:
 def file_of(session: Session, batch: int) -> Row[Any]:
     """Return a batch's row."""
     return session.connection().execute(select(BATCH).where(BATCH.c.id == batch)).one()
+
+
+def first_attempt(session: Session, batch: int) -> datetime:
+    """Return when a batch was first tried."""
+    began = select(func.min(ATTEMPT.c.started_at)).where(ATTEMPT.c.batch == batch)
+    first: datetime = session.connection().execute(began).scalar_one()
+    return first
 
 
 def queued(session: Session, batch: int) -> Row[Any] | None:

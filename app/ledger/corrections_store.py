@@ -12,6 +12,7 @@ from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECT
 from app.conversions.store import CONVERSION
 from app.ledger.state import CorrectionState, correction_state
 from app.ledger.store import files_of
+from app.submissions.store import correction_verdicts
 
 SHOWN: Final = 100
 """So many corrections of an order are shown, the newest."""
@@ -26,6 +27,7 @@ class Place:
     filename: str | None = None
     arrived: bool = False
     doubtful: bool = False
+    verdict: str | None = None
 
     @property
     def state(self) -> CorrectionState:
@@ -36,6 +38,7 @@ class Place:
             batched=self.filename is not None,
             arrived=self.arrived,
             doubtful=self.doubtful,
+            verdict=self.verdict,
         )
 
 
@@ -79,7 +82,13 @@ def places(session: Session, conversion_id: int, correction_ids: Sequence[int]) 
     lines = connection.execute(select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))).all()
     files = files_of(session, {row.batch for row in lines}) if lines else {}
     names = ("filename", "arrived", "doubtful")
-    found = {row.correction_id: Place(**{name: files[row.batch][name] for name in names}) for row in lines}
+    verdicts = correction_verdicts(session, [row.correction_id for row in lines]) if lines else {}
+    found = {
+        row.correction_id: Place(
+            **{name: files[row.batch][name] for name in names}, verdict=verdicts.get(row.correction_id)
+        )
+        for row in lines
+    }
     waits = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
     for row in connection.execute(waits):
         found[row.correction_id] = Place(waits=True, hold_reason=row.hold_reason)

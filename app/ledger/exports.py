@@ -18,6 +18,7 @@ from app.ledger import store
 from app.ledger.deadlines import Deadlines, deadlines
 from app.ledger.state import OrderState
 from app.strict_json import unusable
+from app.submissions.store import results
 
 MOST_NAMED: Final = 100
 """As many orders that it left out an export names; a flood of them helps nobody."""
@@ -51,8 +52,20 @@ class AttemptView(BaseModel):
     sent_bytes: int | None
 
 
+class ResultView(BaseModel):
+    """What impact.com made of a batch: how many orders, or corrections, it took, and how many it did not.
+
+    Those that it took in part are neither. `source`: its API (`api`, `calls`), or a report that was read (`file`).
+    """
+
+    accepted: int
+    rejected: int
+    source: str
+    recorded_at: datetime
+
+
 class BatchDetail(BatchView):
-    """A batch with the history of its delivery.
+    """A batch with the history of its delivery, and what impact.com made of it.
 
     `next_attempt_at`: when it is tried next, None if it has arrived or waits for a person. `pull_expected_by`: when
     impact.com, which fetches once a day, should have fetched it from the folder.
@@ -63,6 +76,7 @@ class BatchDetail(BatchView):
     next_attempt_at: datetime | None
     pull_expected_by: datetime | None
     attempts: list[AttemptView]
+    result: ResultView | None
 
 
 class LeftOutView(BaseModel):
@@ -175,8 +189,9 @@ def show_batch(session: Session, settings: Settings, row: Row[Any]) -> BatchDeta
     """Return a batch with its attempts."""
     attempts = deliveries.attempts(session, [row.id]).get(row.id, [])
     waiting = deliveries.queued(session, row.id)
+    result = results(session, [row.id]).get(row.id)
     return BatchDetail(
-        **_view(row, attempts, stuck=waiting is not None and waiting.stuck is not None).model_dump(),
+        **_view(row, attempts, result, stuck=waiting is not None and waiting.stuck is not None).model_dump(),
         export_id=str(row.export_id),
         created_at=row.created_at,
         next_attempt_at=waiting.due_at if waiting and not waiting.stuck else None,
@@ -194,6 +209,7 @@ def show_batch(session: Session, settings: Settings, row: Row[Any]) -> BatchDeta
             )
             for one in attempts
         ],
+        result=result and ResultView.model_validate(result, from_attributes=True),
     )
 
 
@@ -205,10 +221,11 @@ def _pull_expected_by(settings: Settings, attempts: Sequence[Row[Any]]) -> datet
 def _views(session: Session, rows: Sequence[Row[Any]]) -> list[BatchView]:
     numbers = [row.id for row in rows]
     attempts, stuck = deliveries.attempts(session, numbers), deliveries.stuck(session, numbers)
-    return [_view(row, attempts.get(row.id, []), stuck=row.id in stuck) for row in rows]
+    known = results(session, numbers)
+    return [_view(row, attempts.get(row.id, []), known.get(row.id), stuck=row.id in stuck) for row in rows]
 
 
-def _view(row: Row[Any], attempts: Sequence[Row[Any]], *, stuck: bool) -> BatchView:
+def _view(row: Row[Any], attempts: Sequence[Row[Any]], result: Row[Any] | None, *, stuck: bool) -> BatchView:
     return BatchView(
         id=row.batch_id,
         kind=row.kind,
@@ -218,5 +235,5 @@ def _view(row: Row[Any], attempts: Sequence[Row[Any]], *, stuck: bool) -> BatchV
         orders=row.orders,
         sha256=row.sha256,
         channel=row.channel,
-        state=batch_state([one.status for one in attempts], stuck=stuck),
+        state=batch_state([one.status for one in attempts], stuck=stuck, verdict=result.verdict if result else None),
     )

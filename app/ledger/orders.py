@@ -23,6 +23,7 @@ from app.ledger import corrections_store, store
 from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
+from app.submissions.listing import ReasonView, SubmissionView, reasons_against, submissions_of_revision
 
 Money = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="Decimal text with the currency's decimals.")]
 
@@ -91,16 +92,20 @@ class CorrectionView(BaseModel):
     state: CorrectionState
     hold_reason: str | None
     filename: str | None
+    reasons: list[ReasonView]
 
 
 class OrderDetail(OrderView):
     """An order and its newest 100 corrections; their numbers count from 1.
 
-    `locks_at` is when impact.com locks it by the event type's rule, `action_id` impact.com's own name for it.
+    `locks_at` is when impact.com locks it by the event type's rule, `action_id` impact.com's own name for it. `reasons`
+    say why it was not taken, or not whole; `submissions` are what impact.com shows of it, or of its file.
     """
 
     locks_at: datetime | None
     action_id: str | None
+    reasons: list[ReasonView]
+    submissions: list[SubmissionView]
     corrections: list[CorrectionView]
 
 
@@ -139,12 +144,15 @@ def list_orders(session: Session, settings: Settings, state: OrderState | None, 
 
 def show_one(session: Session, settings: Settings, conversion_id: int) -> OrderDetail:
     """Return an order with its corrections."""
-    [view] = show(session, settings, store.newest_revisions(session, [conversion_id]))
+    [newest] = store.newest_revisions(session, [conversion_id])
+    [view] = show(session, settings, [newest])
     known = settings.event_type(view.event_type)
     return OrderDetail(
         **dict(view),
         locks_at=known.locks_at(datetime.fromisoformat(view.event_date)) if known else None,
         action_id=corrections_store.action_of(session, conversion_id),
+        reasons=reasons_against(session, "revision_id", [newest]).get(newest, []),
+        submissions=submissions_of_revision(session, settings, newest),
         corrections=_corrections(session, conversion_id),
     )
 
@@ -179,6 +187,7 @@ def _as_they_are(
 def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
     rows = corrections_store.corrections_of(session, conversion_id)
     places = corrections_store.places(session, conversion_id, [row.id for row in rows]) if rows else {}
+    reasons = reasons_against(session, "correction_id", [row.id for row in rows])
     return [
         CorrectionView(
             number=row.number,
@@ -189,6 +198,7 @@ def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
             state=places[row.id].state,
             hold_reason=places[row.id].hold_reason,
             filename=places[row.id].filename,
+            reasons=reasons.get(row.id, []),
         )
         for row in rows
     ]
@@ -200,7 +210,7 @@ def show_new(order: Order, limit: AgeLimit, now: datetime, locks_at: datetime | 
     return orjson.dumps(facts | {"locks_at": locks_at} | _NOT_CORRECTED, option=orjson.OPT_UTC_Z)
 
 
-_NOT_CORRECTED: Final[dict[str, Any]] = {"action_id": None, "corrections": []}
+_NOT_CORRECTED: Final[dict[str, Any]] = {"action_id": None, "reasons": [], "submissions": [], "corrections": []}
 _JUST_RECORDED: Final = {
     reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION, PARENT_NOT_DELIVERED)
 }
@@ -215,6 +225,7 @@ def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabout
         batched=place.batch_id is not None,
         arrived=place.arrived,
         doubtful=place.doubtful,
+        verdict=place.verdict,
     )
     reason = place.reason or place.hold_reason
     return {

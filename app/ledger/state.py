@@ -33,9 +33,11 @@ class CorrectionState(StrEnum):
 
 
 def correction_state(
-    *, waits: bool, hold_reason: str | None, batched: bool, arrived: bool, doubtful: bool
+    *, waits: bool, hold_reason: str | None, batched: bool, arrived: bool, doubtful: bool, verdict: str | None = None
 ) -> CorrectionState:
     """Return a correction's state from the same facts of it as an order's."""
+    if verdict is not None:
+        return CorrectionState(verdict)
     if batched:
         return (
             CorrectionState.DELIVERED if arrived else CorrectionState.UNKNOWN if doubtful else CorrectionState.BATCHED
@@ -46,14 +48,23 @@ def correction_state(
 
 
 def order_state(
-    *, hold_reason: str | None, left_out: str | None, cancelled: bool, batched: bool, arrived: bool, doubtful: bool
+    *,
+    hold_reason: str | None,
+    left_out: str | None,
+    cancelled: bool,
+    batched: bool,
+    arrived: bool,
+    doubtful: bool,
+    verdict: str | None = None,
 ) -> OrderState:
     """Return an order's state from its latest revision's records, the rightmost first.
 
     `hold_reason` is that of its wait, `left_out` the state in which an export left it out, `cancelled` whether it is
     never to leave, `batched` whether it is in a batch, `arrived` whether that was delivered, `doubtful` whether that
-    may have arrived.
+    may have arrived, `verdict` what impact.com has decided.
     """
+    if verdict is not None:
+        return OrderState(verdict)
     if batched:
         return OrderState.DELIVERED if arrived else OrderState.UNKNOWN if doubtful else OrderState.BATCHED
     if cancelled:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNDELIVERED
+from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNCONFIRMED, UNDELIVERED
 from app.conversions import store as conversions
 from app.conversions.corrections_store import CANCELLED
 from app.conversions.moved_store import destinations
@@ -19,8 +19,12 @@ from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
 from app.ledger.state import OrderState
+from app.submissions.store import JUDGED_ORDER, RESULT, order_verdicts
+from app.submissions.submission import Verdict
 
 PAGE: Final = 100
+FEW: Final = 20
+"""As many batches hold few enough orders to be looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Whereabouts:
     arrived: bool = False
     doubtful: bool = False
     cancelled: bool = False
+    verdict: str | None = None
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:
@@ -88,8 +93,10 @@ def whereabouts(session: Session, revision_ids: Sequence[int]) -> dict[int, Wher
         found[revision_id] = {"cancelled": True}  # whatever an export that looked before has noted
     placed = connection.execute(lines).all()
     files = files_of(session, {row.batch for row in placed}) if placed else {}
+    verdicts = order_verdicts(session, [row.revision_id for row in placed]) if placed else {}
     for row in placed:
-        found[row.revision_id].update(files[row.batch], first_line=row.first_line)
+        verdict = verdicts.get(row.revision_id)
+        found[row.revision_id].update(files[row.batch], first_line=row.first_line, verdict=verdict)
     return {revision_id: Whereabouts(**facts) for revision_id, facts in found.items()}
 
 
@@ -115,7 +122,7 @@ def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, 
 def page(session: Session, state: OrderState | None, after: int) -> list[int]:
     """Return up to PAGE + 1 newest revisions with an id above `after`, in the order of recording."""
     found: set[int] = set()
-    for revision_id, source in _sources(state):
+    for revision_id, source in _sources(state, few_are_undecided=_few_are_undecided(session)):
         this, later = aliased(REVISION), aliased(REVISION)
         same_order = later.c.conversion_id == this.c.conversion_id
         superseded = exists().where(this.c.id == revision_id, same_order, later.c.id > revision_id)
@@ -124,7 +131,13 @@ def page(session: Session, state: OrderState | None, after: int) -> list[int]:
     return sorted(found)[: PAGE + 1]
 
 
-def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[Any]]]:
+def _few_are_undecided(session: Session) -> bool:
+    """Say whether so few batches wait for impact.com's word that their orders are found by them."""
+    some = select(UNCONFIRMED.c.batch).limit(FEW + 1).subquery()
+    return session.connection().execute(select(func.count()).select_from(some)).scalar_one() <= FEW
+
+
+def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
     cancelled = CANCELLED.c.revision_id
@@ -132,7 +145,15 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
         select(func.count()).where(cancelled == omitted).correlate(LEFT_OUT).scalar_subquery()
     )  # one by one, as below
     left_out = select(omitted).where(ends == 0)
+    judged, verdict = JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict
+    lines = select(line).where(~exists().where(judged == line))
     arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
+    has_result = exists().where(RESULT.c.batch == BATCH_LINE.c.batch)
+    delivered = lines.where(arrived, ~has_result)
+    if few_are_undecided:
+        delivered = delivered.where(BATCH_LINE.c.batch.in_(select(UNCONFIRMED.c.batch)))
+    first_batch = select(func.min(RESULT.c.batch)).scalar_subquery()
+    first = select(func.min(line)).where(BATCH_LINE.c.batch == first_batch).scalar_subquery()
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],
         OrderState.PENDING: [
@@ -144,9 +165,15 @@ def _sources(state: OrderState | None) -> list[tuple[ColumnElement[int], Select[
         ],
         OrderState.EXPIRED: [(omitted, left_out.where(LEFT_OUT.c.state == "expired"))],
         OrderState.CANCELLED: [(cancelled, select(cancelled))],
-        OrderState.BATCHED: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=False))))],
-        OrderState.UNKNOWN: [(line, select(line).where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
-        OrderState.DELIVERED: [(line, select(line).where(arrived))],
+        OrderState.BATCHED: [(line, lines.where(BATCH_LINE.c.batch.in_(_queued(doubtful=False))))],
+        OrderState.UNKNOWN: [(line, lines.where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
+        OrderState.DELIVERED: [(line, delivered)],
+        OrderState.ACCEPTED: [
+            (judged, select(judged).where(verdict == Verdict.ACCEPTED.value)),
+            (line, lines.where(line >= first, has_result)),
+        ],
+        OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(verdict == Verdict.PARTLY_ACCEPTED.value))],
+        OrderState.REJECTED: [(judged, select(judged).where(verdict == Verdict.REJECTED.value))],
     }
     return sources[state]
 

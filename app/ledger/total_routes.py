@@ -1,27 +1,16 @@
 """HTTP of what each day brought."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BeforeValidator
 
 from app.database import DatabaseDep
 from app.ledger.totals import DayList, list_days
 from app.security import Right, requires
-from app.web import problems
+from app.web import IsoDay, problems
 
 router = APIRouter(tags=["operation"])
-
-
-def _iso_day(value: Any) -> date:
-    """Read a day, and not the number of seconds that would pass for one."""
-    if len(value) != len("2026-11-22"):
-        raise ValueError("write the day as 2026-11-22")
-    return date.fromisoformat(value)
-
-
-IsoDay = BeforeValidator(_iso_day)
 
 
 @router.get(

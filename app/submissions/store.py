@@ -6,22 +6,22 @@ an order that went by a call of its own has one in any case. Corrections likewis
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, select
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Row, select
 from sqlmodel import Field, Session, SQLModel
 
+from app.batches import verdicts_store
 from app.batches.store import BATCH_LINE, CORRECTION_LINE
 from app.database import ROW_ID, UTCDateTime
 from app.submissions.submission import Verdict
-
-_VERDICTS: Final = "verdict IN ('accepted', 'partly_accepted', 'rejected')"
 
 
 class Submission(SQLModel, table=True):
     """What impact.com shows of one call, or of one file, under its own names as far as it has them.
 
-    A call has a `revision_id` or a `correction_id`, a file a `file_name`. Texts are kept as they came.
+    A call has a `revision_id` or a `correction_id`, a file a `file_name`. Texts are kept as they came. `lines_told`
+    says how the lines of a file's errors were counted.
     """
 
     __tablename__ = "submission"
@@ -50,6 +50,7 @@ class Submission(SQLModel, table=True):
     total_errors: int | None
     uri: str | None
     errors_uri: str | None
+    lines_told: str | None = None
     source: str
     recorded_at: datetime = Field(sa_type=UTCDateTime)
 
@@ -57,8 +58,8 @@ class Submission(SQLModel, table=True):
 class SubmissionError(SQLModel, table=True):
     """One reason why impact.com did not take something, joined to what we sent where it could be.
 
-    `line` is our line, the header being line 1. `rejects` says that it stands against the order: it does not where it
-    only says that the order is there already.
+    `line` is our line, the header being line 1, or what impact.com said where it could not be joined. `rejects` says
+    that it stands against the order: it does not where it only says that the order is there already.
     """
 
     __tablename__ = "submission_error"
@@ -96,25 +97,14 @@ class Result(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=UTCDateTime)
 
 
-class JudgedOrder(SQLModel, table=True):
-    """What impact.com decided about a revision, where its batch's result does not say it."""
-
-    __tablename__ = "judged_order"
-    __table_args__ = (
-        CheckConstraint(_VERDICTS, name="judged_order_verdict"),
-        Index("orders_by_verdict", "verdict", "revision_id"),
-    )
-
-    revision_id: int = Field(sa_column=Column(ROW_ID, ForeignKey("revision.id"), primary_key=True, autoincrement=False))
-    submission_id: int = Field(sa_column=Column(BigInteger, ForeignKey("submission.id"), nullable=False))
-    verdict: str
-
-
 class JudgedCorrection(SQLModel, table=True):
     """What impact.com decided about a correction, where its batch's result does not say it."""
 
     __tablename__ = "judged_correction"
-    __table_args__ = (CheckConstraint(_VERDICTS, name="judged_correction_verdict"),)
+    __table_args__ = (
+        CheckConstraint(verdicts_store.VERDICTS, name="judged_correction_verdict"),
+        Index("corrections_by_verdict", "verdict", "correction_id"),
+    )
 
     correction_id: int = Field(
         sa_column=Column(ROW_ID, ForeignKey("correction.id"), primary_key=True, autoincrement=False)
@@ -126,7 +116,7 @@ class JudgedCorrection(SQLModel, table=True):
 SUBMISSION: Final = Submission.__table__  # type: ignore[attr-defined]
 SUBMISSION_ERROR: Final = SubmissionError.__table__  # type: ignore[attr-defined]
 RESULT: Final = Result.__table__  # type: ignore[attr-defined]
-JUDGED_ORDER: Final = JudgedOrder.__table__  # type: ignore[attr-defined]
+JUDGED_ORDER: Final = verdicts_store.JUDGED_ORDER
 JUDGED_CORRECTION: Final = JudgedCorrection.__table__  # type: ignore[attr-defined]
 
 
@@ -138,6 +128,12 @@ def order_verdicts(session: Session, revision_ids: Collection[int]) -> dict[int,
     judged = select(JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict)
     rows = connection.execute(judged.where(JUDGED_ORDER.c.revision_id.in_(revision_ids)))
     return dict.fromkeys(accepted, Verdict.ACCEPTED) | {row.revision_id: Verdict(row.verdict) for row in rows}
+
+
+def results(session: Session, batches: Collection[int]) -> dict[int, Row[Any]]:
+    """Return the results of batches, of those that have one."""
+    found = session.connection().execute(select(RESULT).where(RESULT.c.batch.in_(batches)))
+    return {row.batch: row for row in found}
 
 
 def correction_verdicts(session: Session, correction_ids: Collection[int]) -> dict[int, Verdict]:

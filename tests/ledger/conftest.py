@@ -51,7 +51,6 @@ def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[]
 def on_postgresql(postgres: Postgres, migrated_postgres: str, folders: Callable[[], Path]) -> Iterator[New]:
     """Return an emptied PostgreSQL database and a new outbox each time."""
     with postgres.new_database(template=migrated_postgres) as url:
-
         database = Database(driver(url))
 
         def new() -> tuple[Database, Path]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.submissions.follow import Follower
 from fastapi.testclient import TestClient
 
 from app.alarms.watch import Watch
 from app.sandbox.sandbox import Sandbox
 from app.security import hash_of
 from app.service import Service
+from app.submissions.follow import Follower
 from app.tables import METADATA
 from tests.conftest import Clock
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, work
