@@ -17,6 +17,7 @@ from app.delivery import store as deliveries
 from app.errors import Failure, LeaseLost, Unavailable
 from app.purge import purge_now_and_then
 from app.service import Service
+from app.submissions.hold_corrections import hold_all
 from app.watcher import watchers
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def build_one(service: Service) -> bool:
     claimed = exporter.claim(service.database, service.settings)
     if claimed is None:
         return False
+    hold_all(service.database)
     exporter.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set)
     service.bell.ring()
     return True

@@ -74,6 +74,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api"),
+        *("hold_corrections", "standing", "repair", "reissue", "explain"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

@@ -113,7 +113,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
     event_type = settings.event_type(plan.event_type)
     while len(plan.holds) < MOST_HOLDS:
         chunk = store.waiting(session, plan.event_type, plan.form, after=plan.last, upto=upto, limit=READ_CHUNK)
-        waits = store.not_arrived(session, [row.conversion_id for row in chunk])
+        waits = _not_ready(session, settings, [row.conversion_id for row in chunk])
         ready = [row for row in chunk if row.conversion_id not in waits]
         holds = {row.correction_id: hold for row in ready if (hold := _hold(row, plan.form, event_type, settings))}
         going = [row for row in ready if row.correction_id not in holds]
@@ -129,6 +129,11 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
         if is_full or len(chunk) < READ_CHUNK:
             break
     return plan
+
+
+def _not_ready(session: Session, settings: Settings, conversion_ids: Sequence[int]) -> set[int]:
+    """Return the orders whose corrections have to wait for what left of them before."""
+    return store.not_arrived(session, conversion_ids, until_accepted=settings.corrections_after == "accepted")
 
 
 def _hold(row: Waiting, form: Form, event_type: EventType | None, settings: Settings) -> Hold | None:
@@ -214,7 +219,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
         only_by_keys(session)
         taken = store.take(session, plan.corrections)
         advance(session, settings, claimed, corrections=len(plan.corrections))  # before the look: see pause_export
-        if taken != len(plan.corrections) or store.not_arrived(session, plan.orders):
+        if taken != len(plan.corrections) or _not_ready(session, settings, plan.orders):
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})

@@ -392,6 +392,17 @@ def find_batch(session: Session, batch_id: str) -> Row[Any] | None:
     return session.connection().execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
 
 
+def batch_of(session: Session, revision_id: int) -> Row[Any] | None:
+    """Return the row of the batch that a revision is in, or None if it is in none."""
+    placed = select(BATCH).join(BATCH_LINE, BATCH_LINE.c.batch == BATCH.c.id)
+    return session.connection().execute(placed.where(BATCH_LINE.c.revision_id == revision_id)).one_or_none()
+
+
+def lock_batch(session: Session, number: int) -> None:
+    """Let nobody decide to send a batch again, or its orders anew, until the transaction ends."""
+    session.connection().execute(select(BATCH.c.id).where(BATCH.c.id == number).with_for_update())
+
+
 def content_of(session: Session, number: int) -> bytes:
     """Return the exact bytes of a batch."""
     content: bytes = (

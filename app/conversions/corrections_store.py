@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlmodel import Field, Session, SQLModel
 
@@ -31,6 +32,8 @@ from app.database import ROW_ID, UTCDateTime
 
 class Correction(SQLModel, table=True):
     """A correction that was accepted, for ever. `revision_id` is the revision that it made or cancelled, if it did so.
+
+    That is also the one that took its place: the order was sent anew after impact.com had refused it.
 
     `reverses` says that nothing is left of the order. `request` is the SHA-256 of what was asked for and `answer` the
     JSON that was answered, for repeats with the same `idempotency_key`.
@@ -198,9 +201,24 @@ def wait(session: Session, **row: Any) -> None:
     session.connection().execute(insert(UNSENT_CORRECTION), [row])
 
 
-def withdraw(session: Session, conversion_id: int) -> None:
-    """End the wait of an order's correction, if one waits, since another takes its place."""
-    session.connection().execute(delete(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id))
+def lock_wait(session: Session, conversion_id: int) -> int | None:
+    """Let no export take an order's correction until the transaction ends; return the one that waits, if one does."""
+    mine = select(UNSENT_CORRECTION.c.correction_id).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    found: int | None = session.connection().execute(mine.with_for_update()).scalar_one_or_none()
+    return found
+
+
+def withdraw(session: Session, conversion_id: int) -> bool:
+    """End the wait of an order's correction, since another takes its place; say whether one was waiting."""
+    mine = delete(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    return session.connection().execute(mine).rowcount == 1
+
+
+def replace_with(session: Session, conversion_id: int, revision_id: int) -> None:
+    """Let a revision stand for all that was corrected of the order before, which is not told any more."""
+    withdraw(session, conversion_id)
+    mine = CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.revision_id.is_(None)
+    session.connection().execute(update(CORRECTION).where(*mine).values(revision_id=revision_id))
 
 
 def cancel(session: Session, revision_id: int, correction_id: int) -> None:

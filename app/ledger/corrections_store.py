@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 from sqlmodel import Session
 
+from app.actions.store import REPORTED_ACTION
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION
@@ -45,15 +46,30 @@ def left_by(session: Session, revision_id: int) -> Row[Any] | None:
     return session.connection().execute(batch.where(BATCH_LINE.c.revision_id == revision_id)).one_or_none()
 
 
-def sent(session: Session, conversion_id: int) -> tuple[int, int | None]:
-    """Return how many corrections of an order have left, and the newest of them."""
+def sent(session: Session, conversion_id: int) -> list[int]:
+    """Return the corrections of an order that have left since the order itself did, oldest first."""
     lines = (
-        select(func.count(), func.max(CORRECTION.c.id))
+        select(CORRECTION.c.id)
         .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == CORRECTION.c.id)
-        .where(CORRECTION.c.conversion_id == conversion_id)
+        .where(CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.revision_id.is_(None))
+        .order_by(CORRECTION.c.id)
     )
-    number, last = session.connection().execute(lines).one()
-    return number, last
+    return list(session.connection().execute(lines).scalars())
+
+
+def told_as(session: Session, correction_ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """Return of corrections whether they reversed the order, and what was answered, which has their level."""
+    told = select(CORRECTION.c.id, CORRECTION.c.reverses, CORRECTION.c.answer).where(
+        CORRECTION.c.id.in_(correction_ids)
+    )
+    return {row.id: row for row in session.connection().execute(told)}
+
+
+def reported(session: Session, conversion_id: int) -> Row[Any] | None:
+    """Return state and locking time of an order's newest action, as impact.com told them last."""
+    told = select(REPORTED_ACTION.c.state, REPORTED_ACTION.c.locks_at)
+    mine = told.where(REPORTED_ACTION.c.conversion_id == conversion_id).order_by(REPORTED_ACTION.c.id.desc()).limit(1)
+    return session.connection().execute(mine).one_or_none()
 
 
 def corrections_of(session: Session, conversion_id: int) -> Sequence[Row[Any]]:
