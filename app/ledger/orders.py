@@ -20,9 +20,11 @@ from app.conversions.wish import Kind
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import corrections_store, store
+from app.ledger.reason_view import ReasonView
 from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
+from app.submissions.store import objections_to_corrections
 
 Money = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="Decimal text with the currency's decimals.")]
 
@@ -81,7 +83,10 @@ class OrderView(BaseModel):
 
 
 class CorrectionView(BaseModel):
-    """A correction of an order, and where it is; `filename` where it has left with a file."""
+    """A correction of an order, and where it is; `filename` where it has left with a file.
+
+    `reasons` are those for which impact.com has not taken it, or some lines of it.
+    """
 
     number: int
     kind: Kind
@@ -91,6 +96,7 @@ class CorrectionView(BaseModel):
     state: CorrectionState
     hold_reason: str | None
     filename: str | None
+    reasons: list[ReasonView]
 
 
 class OrderDetail(OrderView):
@@ -178,7 +184,9 @@ def _as_they_are(
 
 def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
     rows = corrections_store.corrections_of(session, conversion_id)
-    places = corrections_store.places(session, conversion_id, [row.id for row in rows]) if rows else {}
+    ids = [row.id for row in rows]
+    places = corrections_store.places(session, conversion_id, ids) if rows else {}
+    objections = objections_to_corrections(session, ids) if rows else {}
     return [
         CorrectionView(
             number=row.number,
@@ -189,6 +197,7 @@ def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
             state=places[row.id].state,
             hold_reason=places[row.id].hold_reason,
             filename=places[row.id].filename,
+            reasons=[ReasonView.of(one.code, line=one.line, sku=one.sku) for one in objections.get(row.id, ())],
         )
         for row in rows
     ]
