@@ -74,7 +74,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api"),
-        *("hold_corrections", "standing", "repair", "reissue", "explain"),
+        *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -197,6 +197,8 @@ MAY = {
     ("GET", "/batches/{batch_id}/file"): {"export", "read"},
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
+    ("POST", "/batches/{batch_id}/corrections"): {"export"},
+    ("GET", "/orders/{order_id}/explanation"): {"order", "read"},
     ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }

@@ -43,6 +43,7 @@ class Plan:
     """The next file of an event type and a form, and what is held on the way to it. `last` was looked at last.
 
     `corrections` are those that go, `orders` the conversions that they are of, and `sizes` their numbers of lines.
+    `only` are those that may go, if not all that wait may; `channel` is the way out, if that is settled.
     """
 
     event_type: str
@@ -55,6 +56,8 @@ class Plan:
     holds: list[Hold] = field(default_factory=list)
     batch_id: str = field(default_factory=lambda: secrets.token_hex(8))
     file: BatchFile | None = None
+    only: Sequence[int] | None = None
+    channel: str | None = None
 
     @property
     def name(self) -> str:
@@ -85,22 +88,38 @@ def plans(
     with database.snapshot() as session:
         forms, upto = store.waiting_forms(session), store.newest_waiting(session)
     for key, form in forms:
-        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock), commit)
+        yield from until_committed(partial(_planned, database, settings, upto, clock, partial(Plan, key, form)), commit)
+
+
+def plans_of(
+    database: Database,
+    settings: Settings,
+    correction_ids: Sequence[int],
+    channel: str | None,
+    clock: Clock,
+    commit: Callable[[Plan], bool],
+) -> Iterator[Plan]:
+    """Yield file after file of these corrections alone, as far as they may leave now, each committed."""
+    with database.snapshot() as session:
+        forms = store.waiting_forms(session, correction_ids)
+    for key, form in forms:
+        this = partial(Plan, key, form, only=correction_ids, channel=channel)
+        yield from until_committed(partial(_planned, database, settings, max(correction_ids), clock, this), commit)
 
 
 def _planned(
-    database: Database, settings: Settings, key: str, form: Form, upto: int, clock: Clock, after: int
+    database: Database, settings: Settings, upto: int, clock: Clock, new_plan: Callable[..., Plan], after: int
 ) -> Iterator[Plan]:
     """Yield the files of an event type and a form from correction `after` on, checked."""
     while True:
         with database.snapshot() as session:
             only_by_keys(session)
-            plan = _select(session, settings, Plan(key, form, clock(), last=after), upto)
-            loaded = store.load(session, plan.corrections, form.level)
+            plan = _select(session, settings, new_plan(now=clock(), last=after), upto)
+            loaded = store.load(session, plan.corrections, plan.form.level)
         if plan.last == after:
             return
         after = plan.last
-        _render_acceptable(plan, loaded, settings.event_type(key))
+        _render_acceptable(plan, loaded, settings.event_type(plan.event_type))
         if plan.file or plan.holds:
             yield plan
 
@@ -112,7 +131,9 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
     """Fill a plan with what may leave next, as far as it goes into one file."""
     event_type = settings.event_type(plan.event_type)
     while len(plan.holds) < MOST_HOLDS:
-        chunk = store.waiting(session, plan.event_type, plan.form, after=plan.last, upto=upto, limit=READ_CHUNK)
+        chunk = store.waiting(
+            session, plan.event_type, plan.form, after=plan.last, upto=upto, limit=READ_CHUNK, only=plan.only
+        )
         waits = _not_ready(session, settings, [row.conversion_id for row in chunk])
         ready = [row for row in chunk if row.conversion_id not in waits]
         holds = {row.correction_id: hold for row in ready if (hold := _hold(row, plan.form, event_type, settings))}
@@ -227,6 +248,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
         if plan.file:
             size = len(plan.orders)
             row = batch_row(BatchKind.MODIFICATIONS, plan.event_type, plan.batch_id, plan.file, size, claimed, now)
+            row["channel"] = plan.channel
             batches.add_modifications(session, row, plan.file.content, plan.corrections, plan.file.first_lines)
             logger.debug("batch.added", extra={"batch": plan.batch_id})
         logger.debug("batch.committing", extra={"event_type": plan.event_type})

@@ -64,7 +64,8 @@ _SUMMED_SAFELY: Final = 900
 class Plan:
     """The next file of an event type, and what is left out on the way to it. `last` is the last revision looked at.
 
-    `orders` are the revisions that go, and `sizes` their numbers of lines.
+    `orders` are the revisions that go, and `sizes` their numbers of lines. `only` are those that may go, if not all
+    that wait may; `channel` is the way out, if that is settled.
     """
 
     event_type: str
@@ -76,6 +77,8 @@ class Plan:
     last: int = 0
     batch_id: str = field(default_factory=lambda: secrets.token_hex(8))
     file: BatchFile | None = None
+    only: Sequence[int] | None = None
+    channel: str | None = None
 
     @property
     def name(self) -> str:
@@ -129,29 +132,59 @@ def plans(
         yield from until_committed(plans_after, commit)
 
 
-def _accepted(database: Database, settings: Settings, key: str, upto: int, clock: Clock, after: int) -> Iterator[Plan]:
+def plans_of(
+    database: Database,
+    settings: Settings,
+    key: str,
+    revision_ids: Sequence[int],
+    channel: str | None,
+    clock: Clock,
+    commit: Callable[[Plan], bool],
+) -> Iterator[Plan]:
+    """Yield file after file of these revisions alone, as far as they wait, each committed."""
+    this = partial(Plan, key, only=revision_ids, channel=channel)
+    plans_after = partial(_accepted, database, settings, key, max(revision_ids), clock, new_plan=this)
+    yield from until_committed(plans_after, commit)
+
+
+def _accepted(
+    database: Database,
+    settings: Settings,
+    key: str,
+    upto: int,
+    clock: Clock,
+    after: int,
+    new_plan: Callable[..., Plan] | None = None,
+) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, checked, the next ones while one is committed."""
-    planned = _planned(database, settings, key, after, upto, clock)
+    planned = _planned(database, settings, after, upto, clock, new_plan or partial(Plan, key))
     return ahead(lambda plan: _accept(database, settings, _render(database, settings, plan)), planned, AHEAD)
 
 
 def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, as they are before they are checked."""
-    return ahead(partial(_render, database, settings), _planned(database, settings, key, after, upto, clock), AHEAD)
+    return ahead(
+        partial(_render, database, settings),
+        _planned(database, settings, after, upto, clock, partial(Plan, key)),
+        AHEAD,
+    )
 
 
 # Planning: reads only -------------------------------------------------------------------------------------------
 
 
-def _planned(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
+def _planned(
+    database: Database, settings: Settings, after: int, upto: int, clock: Clock, new_plan: Callable[..., Plan]
+) -> Iterator[Plan]:
     """Yield the files of an event type, one after the other, without their content."""
     while True:
         with database.snapshot() as session:
-            logger.debug("export.selecting", extra={"event_type": key, "after": after})
-            plan = _select(session, settings, Plan(key, clock(), last=after), upto)
+            plan = new_plan(now=clock(), last=after)
+            logger.debug("export.selecting", extra={"event_type": plan.event_type, "after": after})
+            plan = _select(session, settings, plan, upto)
         if plan.last == after:
             return
-        logger.debug("export.selected", extra={"event_type": key, "orders": len(plan.orders)})
+        logger.debug("export.selected", extra={"event_type": plan.event_type, "orders": len(plan.orders)})
         yield plan
         after = plan.last
 
@@ -167,6 +200,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
             limit=READ_CHUNK,
             oldest=plan.now - timedelta(days=age_limit(settings).days),
             most_lines=_SUMMED_SAFELY if _is_one_line(settings, plan) else settings.max_rows,
+            only=plan.only,
         )
         sizes, omitted = _judged(session, settings, plan, chunk)
         fitting = bisect_right(list(accumulate(sizes)), settings.max_rows - plan.rows)
@@ -383,5 +417,6 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
 def _add(session: Session, claimed: Claim, plan: Plan, file: BatchFile, now: datetime) -> None:
     store.forget_omissions(session, plan.orders)
     row = batch_row(BatchKind.CONVERSIONS, plan.event_type, plan.batch_id, file, len(plan.orders), claimed, now)
+    row["channel"] = plan.channel
     store.add_batch(session, row, file.content, plan.orders, file.first_lines)
     logger.debug("batch.added", extra={"batch": plan.batch_id})

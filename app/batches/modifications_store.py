@@ -52,10 +52,12 @@ class Hold:
 # What waits -------------------------------------------------------------------------------------------------------
 
 
-def waiting_forms(session: Session) -> list[tuple[str, Form]]:
-    """Return the event types and forms of what waits."""
+def waiting_forms(session: Session, only: Sequence[int] | None = None) -> list[tuple[str, Form]]:
+    """Return the event types and forms of what waits; with `only`, of these corrections."""
     by_action = _HAS_ACTION.label("by_action")
     found = select(UNSENT_CORRECTION.c.event_type, UNSENT_CORRECTION.c.level, by_action).where(_TO_LEAVE).distinct()
+    if only is not None:
+        found = found.where(UNSENT_CORRECTION.c.correction_id.in_(_all_of(session, only)))
     rows = session.connection().execute(found)
     return sorted((row.event_type, Form(Level(row.level), bool(row.by_action))) for row in rows)
 
@@ -66,8 +68,17 @@ def newest_waiting(session: Session) -> int:
     return int(session.connection().execute(newest).scalar_one())
 
 
-def waiting(session: Session, event_type: str, form: Form, *, after: int, upto: int, limit: int) -> list[Waiting]:
-    """Return what waits, in the order of recording."""
+def waiting(
+    session: Session,
+    event_type: str,
+    form: Form,
+    *,
+    after: int,
+    upto: int,
+    limit: int,
+    only: Sequence[int] | None = None,
+) -> list[Waiting]:
+    """Return what waits, in the order of recording; with `only`, of these corrections."""
     one = UNSENT_CORRECTION.c
     statement = (
         select(one.correction_id, one.conversion_id, one.lines)
@@ -76,6 +87,8 @@ def waiting(session: Session, event_type: str, form: Form, *, after: int, upto: 
         .order_by(one.correction_id)
         .limit(limit)
     )
+    if only is not None:
+        statement = statement.where(one.correction_id.in_(_all_of(session, only)))
     return [Waiting(*row) for row in session.connection().execute(statement)]
 
 

@@ -245,6 +245,13 @@ def request_export(session: Session, now: datetime) -> Row[Any]:
             return row
 
 
+def add_export(session: Session, now: datetime) -> Claim:
+    """Add an export that is done as soon as its files are, beside the one that is open, and take it."""
+    row = {"state": "done", "requested_at": now, "ended_at": now, "token": 1}
+    number = session.connection().execute(insert(EXPORT).returning(EXPORT.c.id), [row]).scalar_one()
+    return Claim(number, 1)
+
+
 def find_export(session: Session, export_id: int) -> Row[Any] | None:
     """Return an export's row."""
     return session.connection().execute(select(EXPORT).where(EXPORT.c.id == export_id)).one_or_none()
@@ -291,9 +298,17 @@ def newest_waiting(session: Session) -> int:
 
 
 def waiting(
-    session: Session, event_type: str, *, after: int, upto: int, limit: int, oldest: datetime, most_lines: int
+    session: Session,
+    event_type: str,
+    *,
+    after: int,
+    upto: int,
+    limit: int,
+    oldest: datetime,
+    most_lines: int,
+    only: Sequence[int] | None = None,
 ) -> Waiting:
-    """Return what waits, in the order of recording, from an index that holds nothing else.
+    """Return what waits, in the order of recording, from an index that holds nothing else; with `only`, of these.
 
     Usual is what is not held, happened at `oldest` or later, and has not too many lines.
     """
@@ -307,6 +322,8 @@ def waiting(
         .order_by(UNSENT.c.revision_id)
         .limit(limit)
     )
+    if only is not None:
+        statement = statement.where(UNSENT.c.revision_id.in_(_all_of(session, only)))
     return Waiting(*zip(*session.connection().execute(statement).all(), strict=True))
 
 

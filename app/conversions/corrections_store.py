@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Row,
+    Select,
     UniqueConstraint,
     delete,
     func,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
+from app.conversions.store import CONVERSION, LOOKUP_CHUNK
 from app.conversions.wish import Line, Lines
 from app.database import ROW_ID, UTCDateTime
 
@@ -145,6 +147,20 @@ def with_key(session: Session, conversion_id: int, idempotency_key: str) -> Row[
     return session.connection().execute(select(CORRECTION.c.request, CORRECTION.c.answer).where(*mine)).one_or_none()
 
 
+def of_ids(session: Session, correction_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """Return corrections with the order that each is of, by ascending id."""
+    columns = [CORRECTION.c[name] for name in ("id", "conversion_id", "kind", "reason")]
+    orders: Select[Any] = select(*columns, CONVERSION.c.event_type, CONVERSION.c.order_id)
+    mine = orders.join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+    return session.connection().execute(mine.where(CORRECTION.c.id.in_(correction_ids)).order_by(CORRECTION.c.id)).all()
+
+
+def waiting(session: Session, conversion_id: int) -> Row[Any] | None:
+    """Return an order's correction that waits, if one does."""
+    mine = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    return session.connection().execute(mine).one_or_none()
+
+
 def newest(session: Session, conversion_id: int) -> Row[Any] | None:
     """Return the number of an order's newest correction, and whether it reversed the order."""
     of_order = select(CORRECTION.c.number, CORRECTION.c.reverses).where(CORRECTION.c.conversion_id == conversion_id)
@@ -201,11 +217,12 @@ def wait(session: Session, **row: Any) -> None:
     session.connection().execute(insert(UNSENT_CORRECTION), [row])
 
 
-def lock_wait(session: Session, conversion_id: int) -> int | None:
-    """Let no export take an order's correction until the transaction ends; return the one that waits, if one does."""
-    mine = select(UNSENT_CORRECTION.c.correction_id).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
-    found: int | None = session.connection().execute(mine.with_for_update()).scalar_one_or_none()
-    return found
+def lock_waits(session: Session, conversion_ids: Sequence[int]) -> None:
+    """Let no export take a correction of these orders until the transaction ends; one that is about to comes first."""
+    for start in range(0, len(conversion_ids), LOOKUP_CHUNK):
+        these = UNSENT_CORRECTION.c.conversion_id.in_(conversion_ids[start : start + LOOKUP_CHUNK])
+        waits = select(UNSENT_CORRECTION.c.correction_id).where(these).order_by(UNSENT_CORRECTION.c.correction_id)
+        session.connection().execute(waits.with_for_update())
 
 
 def withdraw(session: Session, conversion_id: int) -> bool:

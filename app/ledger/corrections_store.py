@@ -91,15 +91,20 @@ def orders_of(session: Session, correction_ids: Sequence[int]) -> dict[int, tupl
 
 def places(session: Session, conversion_id: int, correction_ids: Sequence[int]) -> dict[int, Place]:
     """Return where corrections of an order are."""
-    connection = session.connection()
-    lines = connection.execute(select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))).all()
-    files = files_of(session, {row.batch for row in lines}) if lines else {}
-    names = ("filename", "arrived", "doubtful")
-    found = {row.correction_id: Place(**{name: files[row.batch][name] for name in names}) for row in lines}
+    found = placed(session, correction_ids)
     waits = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
-    for row in connection.execute(waits):
+    for row in session.connection().execute(waits):
         found[row.correction_id] = Place(waits=True, hold_reason=row.hold_reason)
     return {correction_id: found.get(correction_id, Place()) for correction_id in correction_ids}
+
+
+def placed(session: Session, correction_ids: Sequence[int]) -> dict[int, Place]:
+    """Return where those corrections are that stand in a file."""
+    standing = select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))
+    lines = session.connection().execute(standing).all()
+    files = files_of(session, {row.batch for row in lines}) if lines else {}
+    names = ("filename", "arrived", "doubtful")
+    return {row.correction_id: Place(**{name: files[row.batch][name] for name in names}) for row in lines}
 
 
 def action_of(session: Session, conversion_id: int) -> str | None:

@@ -21,5 +21,11 @@ class ReasonView(BaseModel):
     def of(cls, code: str, *, line: int | None = None, sku: str | None = None) -> Self:
         """Return what is shown of a code."""
         told = reason(code)
-        named = {"meaning": told.meaning, "what_to_do": told.what_to_do, "next_step": told.next_step}
-        return cls(code=code, line=line, sku=sku, **named)
+        return cls(
+            code=code,
+            meaning=told.meaning,
+            what_to_do=told.what_to_do,
+            next_step=told.next_step,
+            line=line,
+            sku=sku,
+        )

@@ -130,7 +130,7 @@ def is_at_rest(session: Session, recorded: Recorded) -> bool:
 
     An export that is about to take a correction of it is waited for, and so is who sends its file again.
     """
-    corrections.lock_wait(session, recorded.conversion_id)
+    corrections.lock_waits(session, [recorded.conversion_id])
     batch = batches.batch_of(session, recorded.revision_id)
     if batch is not None:
         batches.lock_batch(session, batch.id)

@@ -31,7 +31,7 @@ class Case:
     """All that there is to know of an order while it is corrected.
 
     `by_item`: its items have left line by line. `rejected`: impact.com has not taken the order, so that it knows
-    nothing that could be corrected. `last` is the correction of it that left last.
+    nothing that could be corrected.
     """
 
     recorded: Recorded
@@ -39,7 +39,6 @@ class Case:
     number: int
     by_item: bool
     rejected: bool = False
-    last: int | None = None
 
 
 def look(session: Session, conversion_id: int, event_type: EventType | None) -> Case:
@@ -47,6 +46,12 @@ def look(session: Session, conversion_id: int, event_type: EventType | None) -> 
     recorded = conversions.newest_of(session, conversion_id)
     conversions.withdraw(session, recorded.revision_id)
     waited = store.withdraw(session, conversion_id)
+    return case_of(session, recorded, event_type, waited=waited)
+
+
+def case_of(session: Session, recorded: Recorded, event_type: EventType | None, *, waited: bool) -> Case:
+    """Return what there is to know of an order; `waited` says whether a correction of it does or did, until now."""
+    conversion_id = recorded.conversion_id
     as_recorded = lines_of(recorded.order)
     before = store.newest(session, conversion_id)
     standing = Standing(recorded.order.currency, as_recorded, is_reversed=bool(before and before.reverses))
@@ -95,8 +100,7 @@ def _after_leaving(session: Session, case: Case, event_type: EventType | None, *
         sent=sum(verdicts.get(one) is not Verdict.REJECTED for one in sent),
         refused=bool(sent) and told != standing.lines and not waited,
     )
-    standing = _closing(session, case.recorded, standing, sent, event_type)
-    return replace(case, standing=standing, last=sent[-1] if sent else None)
+    return replace(case, standing=_closing(session, case.recorded, standing, sent, event_type))
 
 
 def _told(session: Session, recorded: Lines, sent: Sequence[int], verdicts: dict[int, Verdict]) -> Lines:
