@@ -39,6 +39,7 @@ from app.ledger import store as ledger
 from app.ledger.exports import ExportView, find_batch, find_export, is_settled, with_deadlines
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
+from app.order_commands import explain, resend
 from app.purge import purge
 from app.security import new_key
 from app.service import Service, assemble
@@ -57,6 +58,8 @@ cli.add_typer(keys, name="keys")
 cli.command()(commands.doctor)
 cli.command()(commands.recover)
 cli.command("import")(import_orders)
+cli.command()(resend)
+cli.command()(explain)
 
 
 @cli.command()

@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        "import_command",
+        *("import_command", "order_commands"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -65,7 +65,7 @@ STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
-        *("calls_store", "budget_store"),
+        *("calls_store", "budget_store", "explain_store"),
     }
 )
 VERBS = frozenset(

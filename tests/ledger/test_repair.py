@@ -50,8 +50,8 @@ class Merchant(Shop):
 
     def resend(self, batch_id: str, *order_ids: str, status: int = 201) -> Answer:
         """Ask for what can be sent again, let it be delivered, and return the answer."""
-        asked = {"json": {"order_ids": list(order_ids)}} if order_ids else {}
-        answer = self.client.post(f"/batches/{batch_id}/corrections", headers=bearer(EXPORT_KEY), **asked)
+        asked = {"order_ids": list(order_ids)} if order_ids else None
+        answer = self.client.post(f"/batches/{batch_id}/corrections", headers=bearer(EXPORT_KEY), json=asked)
         assert answer.status_code == status, answer.text
         work(self.service)
         found: Answer = answer.json()
@@ -95,7 +95,7 @@ def lines(outbox: Path, answer: Answer) -> list[tuple[str, ...]]:
 
 def test_one_file_has_only_the_repaired_orders(shop: Merchant, outbox: Path) -> None:
     """Changed orders go in one new file, at once; accepted, unchanged and partly accepted ones are not in it."""
-    refused = {"B": FIX, "C": FIX, "D": {BALL: ["MALFORMED"]}, "E": NEVER}
+    refused: dict[str, Codes] = {"B": FIX, "C": FIX, "D": {BALL: ["MALFORMED"]}, "E": NEVER}
     batch = shop.sent("A", "B", "C", "D", "E", refused=refused)
     shop.put("B", click_id="right")
     answer = shop.resend(batch)
