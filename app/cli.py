@@ -41,6 +41,7 @@ from app.ledger import store as ledger
 from app.ledger.exports import ExportView, find_batch, find_export, is_settled, with_deadlines
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
+from app.order_commands import explain, resend
 from app.purge import purge
 from app.results_command import results
 from app.sandbox.command import sandbox
@@ -63,6 +64,8 @@ cli.command()(commands.recover)
 cli.command("import")(import_orders)
 cli.command()(results)
 cli.command()(sandbox)
+cli.command()(resend)
+cli.command()(explain)
 
 
 @cli.command()

@@ -61,6 +61,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     app.state.settings = service.settings
     app.state.database = service.database
     app.state.lookout = lookout
+    app.state.hold = service.hold
     app.state.rate_limit = RateLimit(service.settings.rate_limit) if service.settings.rate_limit else None
     app.state.keep = keeper.keep
     app.state.intake = Intake(service.settings, service.database, recorder.record)

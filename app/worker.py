@@ -22,6 +22,7 @@ from app.event_type import HTTP_API
 from app.purge import purge_now_and_then
 from app.service import Service
 from app.submissions.follow import Follower
+from app.submissions.hold_corrections import hold_all
 from app.watcher import watchers
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def build_one(service: Service) -> bool:
     claimed = exporter.claim(service.database, service.settings)
     if claimed is None:
         return False
+    hold_all(service.database)
     room = partial(room_for_calls, service.database, service.settings, service.clock)
     exporter.run(service.database, service.settings, claimed, service.clock, service.stopping.is_set, room)
     service.bell.ring()
@@ -54,9 +56,7 @@ def deliver_one(service: Service) -> bool:
     if claimed.channel == HTTP_API and service.api:
         calling.deliver(service.database, service.hold.journal, service.api, *rest)
     else:
-        look_up = (
-            partial(is_there, service.database, service.api, service.clock) if service.api else deliver.nobody_knows
-        )
+        asks = partial(is_there, service.database, service.api, service.clock) if service.api else deliver.nobody_knows
         deliver.deliver(service.database, service.hold.journal, service.channels[claimed.channel], *rest, asks)
     return True
 

@@ -31,6 +31,8 @@ COMMANDS = [
     "export",
     "check",
     "import",
+    "resend",
+    "explain",
     "purge",
     "doctor",
     "recover",

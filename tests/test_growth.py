@@ -43,6 +43,7 @@ from tests.plans import HISTORIES, MOST_ROWS, Statements, watching
 from tests.servers import wait_until
 from tests.submissions.impact import Impact, filenames, look
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, work
+from tests.verdicts import judge
 
 OFTEN = 12
 """A driver prepares a statement that it has seen five times; five more, and the server plans for any parameters."""
@@ -207,6 +208,7 @@ class Tour:
             self.get("/batches", after=after)
         for number in (1, 5, 9, ROWS, 10 * ROWS, 11 * ROWS):
             self.get(f"/orders/H-{number}")
+            self.get(f"/orders/H-{number}/explanation")
         self.get("/orders/nobody", 404)
         self.get("/exports/7")
         self.get("/batches/b-7")
@@ -239,6 +241,26 @@ class Tour:
         assert self.export()["corrections"] == 2 * OFTEN - 1
         for batch in self.export()["batches"]:
             self.post(f"/batches/{batch['id']}/redelivery", 202)
+        work(self.service)
+
+    def repairs(self) -> None:
+        """Let orders and corrections be refused, change some, and send what is repaired again."""
+        for number in range(OFTEN):
+            names = [f"refused-{number}", f"fixed-{number}", f"taken-{number}"]
+            for name in names:
+                self.post("/orders", 201, json=body(name))
+            [orders] = self.export()["batches"]
+            judge(self.service.database, {name: ["CONTRACT_NOT_FOUND"] for name in names[:2]}, orders["id"])
+            for name in names:
+                self.post(f"/orders/{name}/refunds", 202, json={"reason": "OTHER", "amount": "0.01"})
+            self.put(f"/orders/{names[1]}", 200, body(names[1], click_id="right"))
+            self.post(f"/batches/{orders['id']}/corrections", 201, json={"order_ids": names[:1]})
+            work(self.service)
+            [amended] = [one for one in self.export()["batches"] if one["kind"] == "modifications"]
+            judge(self.service.database, {names[2]: ["BAD_DISPOSITION"]}, amended["id"])
+            self.post(f"/batches/{amended['id']}/corrections", 201, json={"order_ids": names[2:]})
+            for name in names:
+                self.get(f"/orders/{name}/explanation")
         work(self.service)
 
     def exports(self) -> None:
@@ -351,6 +373,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.exports()
         tour.modification_files("first")
         tour.results()
+        tour.repairs()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

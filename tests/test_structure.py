@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        *("import_command", "results_command"),
+        *("import_command", "results_command", "order_commands"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -65,7 +65,7 @@ STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
-        *("calls_store", "budget_store"),
+        *("calls_store", "budget_store", "explain_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
     }
 )
@@ -76,6 +76,7 @@ VERBS = frozenset(
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api", "calling"),
         *("follow", "file_submissions", "listing", "by_hand"),
+        *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -213,6 +214,8 @@ MAY = {
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
     ("GET", "/submissions"): {"export", "read"},
     ("GET", "/submissions/{submission_id}"): {"export", "read"},
+    ("POST", "/batches/{batch_id}/corrections"): {"export"},
+    ("GET", "/orders/{order_id}/explanation"): {"order", "read"},
     ("GET", "/totals"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }

@@ -44,7 +44,8 @@ class Plan:
     """The next file of an event type and a form, and what is held on the way to it. `last` was looked at last.
 
     `corrections` are those that go, `orders` the conversions that they are of, and `sizes` their numbers of lines.
-    `channel` is the way out if it is settled here, and `most` how many corrections may go by it.
+    `only` are those that may go, if not all that wait may; `channel` is the way out if it is settled here, and `most`
+    how many corrections may go by it.
     """
 
     event_type: str
@@ -52,6 +53,7 @@ class Plan:
     now: datetime
     channel: str | None = None
     most: int | None = None
+    only: Sequence[int] | None = None
     last: int = 0
     corrections: list[int] = field(default_factory=list)
     orders: list[int] = field(default_factory=list)
@@ -94,19 +96,46 @@ def plans(
     with database.snapshot() as session:
         forms, upto = store.waiting_forms(session, zero_too=settings.has_api), store.newest_waiting(session)
     for key, form in forms:
-        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock, room), commit)
+        ways = partial(Ways.of, settings, key, room)
+        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock, ways, None), commit)
 
 
-def _planned(
-    database: Database, settings: Settings, key: str, form: Form, upto: int, clock: Clock, room: Room, after: int
+def plans_of(
+    database: Database,
+    settings: Settings,
+    correction_ids: Sequence[int],
+    channel: str | None,
+    clock: Clock,
+    commit: Callable[[Plan], bool],
+) -> Iterator[Plan]:
+    """Yield file after file of these corrections alone, as far as they may leave now, each committed."""
+    with database.snapshot() as session:
+        forms = store.waiting_forms(session, correction_ids, zero_too=settings.has_api)
+    upto, ways = max(correction_ids), partial(Ways, channel)
+    for key, form in forms:
+        yield from until_committed(
+            partial(_planned, database, settings, key, form, upto, clock, ways, correction_ids), commit
+        )
+
+
+def _planned(  # noqa: PLR0913 (each is a thing of its own)
+    database: Database,
+    settings: Settings,
+    key: str,
+    form: Form,
+    upto: int,
+    clock: Clock,
+    new_ways: Callable[[], Ways],
+    only: Sequence[int] | None,
+    after: int,
 ) -> Iterator[Plan]:
     """Yield the files of an event type and a form from correction `after` on, checked."""
-    ways = Ways(settings, key, room)
+    ways = new_ways()
     while True:
         channel, most = (HTTP_API, None) if form.is_of_nothing else ways.next()
         with database.snapshot() as session:
             only_by_keys(session)
-            plan = _select(session, settings, Plan(key, form, clock(), channel, most, last=after), upto)
+            plan = _select(session, settings, Plan(key, form, clock(), channel, most, only, last=after), upto)
             loaded = store.load(session, plan.corrections, form.level)
         if plan.last == after:
             return
@@ -124,8 +153,10 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
     """Fill a plan with what may leave next, as far as it goes into one file."""
     event_type = settings.event_type(plan.event_type)
     while len(plan.holds) < MOST_HOLDS:
-        chunk = store.waiting(session, plan.event_type, plan.form, after=plan.last, upto=upto, limit=READ_CHUNK)
-        waits = store.not_arrived(session, [row.conversion_id for row in chunk])
+        chunk = store.waiting(
+            session, plan.event_type, plan.form, after=plan.last, upto=upto, limit=READ_CHUNK, only=plan.only
+        )
+        waits = _not_ready(session, settings, [row.conversion_id for row in chunk])
         ready = [row for row in chunk if row.conversion_id not in waits]
         holds = {row.correction_id: hold for row in ready if (hold := _hold(row, plan.form, event_type, settings))}
         going = [row for row in ready if row.correction_id not in holds]
@@ -143,6 +174,11 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
         if is_full or len(chunk) < READ_CHUNK:
             break
     return plan
+
+
+def _not_ready(session: Session, settings: Settings, conversion_ids: Sequence[int]) -> set[int]:
+    """Return the orders whose corrections have to wait for what left of them before."""
+    return store.not_arrived(session, conversion_ids, until_accepted=settings.corrections_after == "accepted")
 
 
 def _hold(row: Waiting, form: Form, event_type: EventType | None, settings: Settings) -> Hold | None:
@@ -228,7 +264,7 @@ def commit(database: Database, settings: Settings, claimed: Claim, plan: Plan, n
         only_by_keys(session)
         taken = store.take(session, plan.corrections)
         advance(session, settings, claimed, corrections=len(plan.corrections))  # before the look: see pause_export
-        if taken != len(plan.corrections) or store.not_arrived(session, plan.orders):
+        if taken != len(plan.corrections) or _not_ready(session, settings, plan.orders):
             session.rollback()
             return False
         logger.debug("batch.taken", extra={"event_type": plan.event_type})

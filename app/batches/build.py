@@ -64,14 +64,15 @@ _SUMMED_SAFELY: Final = 900
 class Plan:
     """The next file of an event type, and what is left out on the way to it. `last` is the last revision looked at.
 
-    `orders` are the revisions that go, and `sizes` their numbers of lines. `channel` is the way out if it is settled
-    here, and `most` how many orders may go by it.
+    `orders` are the revisions that go, and `sizes` their numbers of lines. `only` are those that may go, if not all
+    that wait may; `channel` is the way out if it is settled here, and `most` how many orders may go by it.
     """
 
     event_type: str
     now: datetime
     channel: str | None = None
     most: int | None = None
+    only: Sequence[int] | None = None
     orders: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
@@ -140,21 +141,44 @@ def plans(
     with database.snapshot() as session:
         event_types, upto = store.waiting_event_types(session), store.newest_waiting(session)
     for key in event_types:
-        plans_after = partial(_accepted, database, settings, key, upto, clock, room)
+        plans_after = partial(
+            _accepted, database, settings, key, upto, clock, partial(Ways.of, settings, key, room), None
+        )
         yield from until_committed(plans_after, commit)
 
 
+def plans_of(
+    database: Database,
+    settings: Settings,
+    key: str,
+    revision_ids: Sequence[int],
+    channel: str | None,
+    clock: Clock,
+    commit: Callable[[Plan], bool],
+) -> Iterator[Plan]:
+    """Yield file after file of these revisions alone, as far as they wait, each committed; all leave by `channel`."""
+    upto, ways = max(revision_ids), partial(Ways, channel)
+    yield from until_committed(partial(_accepted, database, settings, key, upto, clock, ways, revision_ids), commit)
+
+
 def _accepted(
-    database: Database, settings: Settings, key: str, upto: int, clock: Clock, room: Room, after: int
+    database: Database,
+    settings: Settings,
+    key: str,
+    upto: int,
+    clock: Clock,
+    new_ways: Callable[[], Ways],
+    only: Sequence[int] | None,
+    after: int,
 ) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, checked, the next ones while one is committed."""
-    planned = _planned(database, settings, key, after, upto, clock, room)
+    planned = _planned(database, settings, key, after, upto, clock, new_ways(), only)
     return ahead(lambda plan: _accept(database, settings, _render(database, settings, plan)), planned, AHEAD)
 
 
 def rendered(database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock) -> Iterator[Plan]:
     """Yield the files of an event type from revision `after` on, as they are before they are checked."""
-    planned = _planned(database, settings, key, after, upto, clock, int)
+    planned = _planned(database, settings, key, after, upto, clock, Ways(None))
     return ahead(partial(_render, database, settings), planned, AHEAD)
 
 
@@ -162,15 +186,21 @@ def rendered(database: Database, settings: Settings, key: str, after: int, upto:
 
 
 def _planned(
-    database: Database, settings: Settings, key: str, after: int, upto: int, clock: Clock, room: Room
+    database: Database,
+    settings: Settings,
+    key: str,
+    after: int,
+    upto: int,
+    clock: Clock,
+    ways: Ways,
+    only: Sequence[int] | None = None,
 ) -> Iterator[Plan]:
     """Yield the files of an event type, one after the other, without their content; first what goes by calls."""
-    ways = Ways(settings, key, room)
     while True:
         with database.snapshot() as session:
             logger.debug("export.selecting", extra={"event_type": key, "after": after})
             channel, most = ways.next()
-            plan = _select(session, settings, Plan(key, clock(), channel, most, last=after), upto)
+            plan = _select(session, settings, Plan(key, clock(), channel, most, only, last=after), upto)
         if plan.last == after:
             return
         ways.took(channel, len(plan.orders))
@@ -190,6 +220,7 @@ def _select(session: Session, settings: Settings, plan: Plan, upto: int) -> Plan
             limit=READ_CHUNK,
             oldest=plan.now - timedelta(days=age_limit(settings).days),
             most_lines=_SUMMED_SAFELY if _is_one_line(settings, plan) else settings.max_rows,
+            only=plan.only,
         )
         sizes, omitted = _judged(session, settings, plan, chunk)
         fitting = plan.fitting(sizes, settings.max_rows)

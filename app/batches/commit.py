@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from sqlmodel import Session
 
@@ -24,11 +24,13 @@ Room = Callable[[], int]
 class Ways:
     """By which way the next file of an event type leaves, and how many orders may: by calls first, then by files."""
 
-    def __init__(self, settings: Settings, key: str, room: Room) -> None:
-        self._files: str | None = None
-        self._left = 0
-        if settings.channel_of(key) == HTTP_API:
-            self._files, self._left = settings.channel_of_files(key), room()
+    def __init__(self, files: str | None, calls: int = 0) -> None:
+        self._files, self._left = files, calls
+
+    @classmethod
+    def of(cls, settings: Settings, key: str, room: Room) -> Self:
+        """Return the ways of an event type, with as many calls as there is room for."""
+        return cls(settings.channel_of_files(key), room()) if settings.channel_of(key) == HTTP_API else cls(None)
 
     def next(self) -> tuple[str | None, int | None]:
         """Return the channel, where it is to be settled, and the number, where there is one."""

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, bindparam, delete, exists, false, func, or_,
 from sqlmodel import Session
 
 from app.batches.modification import Form, Line, Modification
-from app.batches.store import BATCH_LINE, CORRECTION_LINE, UNDELIVERED
+from app.batches.store import BATCH_LINE, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
 from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION
@@ -24,6 +24,14 @@ LOOKED_AT_AGAIN: Final = ("unknown_event_type", "too_many_items", "cannot_be_ren
 _TO_LEAVE: Final = UNSENT_CORRECTION.c.hold_reason.is_(None) | UNSENT_CORRECTION.c.hold_reason.in_(LOOKED_AT_AGAIN)
 _IS_OF_NOTHING: Final = UNSENT_CORRECTION.c.hold_reason == ZERO_AMOUNT
 _HAS_ACTION: Final = exists().where(ACTION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id)
+
+
+class ToLeave(NamedTuple):
+    """A correction that is to leave, and whether it reverses its order."""
+
+    correction_id: int
+    conversion_id: int
+    reverses: bool
 
 
 class Waiting(NamedTuple):
@@ -46,11 +54,18 @@ class Hold:
 # What waits -------------------------------------------------------------------------------------------------------
 
 
-def waiting_forms(session: Session, *, zero_too: bool = False) -> list[tuple[str, Form]]:
-    """Return the event types and forms of what waits, and with `zero_too` of what only a call can say."""
+def waiting_forms(
+    session: Session, only: Sequence[int] | None = None, *, zero_too: bool = False
+) -> list[tuple[str, Form]]:
+    """Return the event types and forms of what waits, and with `zero_too` of what only a call can say.
+
+    With `only`, of these corrections.
+    """
     of_nothing = func.coalesce(_IS_OF_NOTHING, false()).label("of_nothing")
     by_action, one = _HAS_ACTION.label("by_action"), UNSENT_CORRECTION.c
     found = select(one.event_type, one.level, by_action, of_nothing).distinct()
+    if only is not None:
+        found = found.where(one.correction_id.in_(_all_of(session, only)))
     rows = session.connection().execute(found.where(or_(_TO_LEAVE, _IS_OF_NOTHING) if zero_too else _TO_LEAVE))
     return sorted((row.event_type, Form(Level(row.level), bool(row.by_action), bool(row.of_nothing))) for row in rows)
 
@@ -61,8 +76,17 @@ def newest_waiting(session: Session) -> int:
     return int(session.connection().execute(newest).scalar_one())
 
 
-def waiting(session: Session, event_type: str, form: Form, *, after: int, upto: int, limit: int) -> list[Waiting]:
-    """Return what waits, in the order of recording."""
+def waiting(
+    session: Session,
+    event_type: str,
+    form: Form,
+    *,
+    after: int,
+    upto: int,
+    limit: int,
+    only: Sequence[int] | None = None,
+) -> list[Waiting]:
+    """Return what waits, in the order of recording; with `only`, of these corrections."""
     one = UNSENT_CORRECTION.c
     statement = (
         select(one.correction_id, one.conversion_id, one.lines)
@@ -72,11 +96,26 @@ def waiting(session: Session, event_type: str, form: Form, *, after: int, upto: 
         .order_by(one.correction_id)
         .limit(limit)
     )
+    if only is not None:
+        statement = statement.where(one.correction_id.in_(_all_of(session, only)))
     return [Waiting(*row) for row in session.connection().execute(statement)]
 
 
-def not_arrived(session: Session, conversion_ids: Sequence[int]) -> set[int]:
-    """Return the orders of which something is on its way, or whose newest revision has not left at all."""
+def to_leave(session: Session) -> list[ToLeave]:
+    """Return every correction that is to leave."""
+    found = (
+        select(UNSENT_CORRECTION.c.correction_id, UNSENT_CORRECTION.c.conversion_id, CORRECTION.c.reverses)
+        .join(CORRECTION, CORRECTION.c.id == UNSENT_CORRECTION.c.correction_id)
+        .where(_TO_LEAVE)
+    )
+    return [ToLeave(*row) for row in session.connection().execute(found)]
+
+
+def not_arrived(session: Session, conversion_ids: Sequence[int], *, until_accepted: bool = False) -> set[int]:
+    """Return the orders of which something is on its way, or whose newest revision has not left at all.
+
+    With `until_accepted` that is also what has arrived, and impact.com has not said yet what it makes of it.
+    """
     connection, these = session.connection(), _all_of(session, conversion_ids)
     queued = set(connection.execute(select(UNDELIVERED.c.batch)).scalars())
     revisions = (
@@ -92,7 +131,11 @@ def not_arrived(session: Session, conversion_ids: Sequence[int]) -> set[int]:
     )
     left = connection.execute(revisions).all()
     newest = {row.conversion_id: row.batch for row in left}
-    on_the_way = {row.conversion_id for row in (*left, *connection.execute(earlier)) if row.batch in queued}
+    batches = [row for row in (*left, *connection.execute(earlier)) if row.batch is not None]
+    if until_accepted:
+        these = _all_of(session, sorted({row.batch for row in batches}))
+        queued |= set(connection.execute(select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch.in_(these))).scalars())
+    on_the_way = {row.conversion_id for row in batches if row.batch in queued}
     return on_the_way | {one for one in conversion_ids if newest.get(one) is None}
 
 
@@ -104,9 +147,12 @@ def unsent(session: Session) -> tuple[int, int]:
 
 
 def take(session: Session, correction_ids: Sequence[int]) -> int:
-    """Let corrections wait no more, and return how many did: fewer than asked for means that orders have changed."""
+    """Let corrections wait no more, and return how many did: fewer than asked for means that orders have changed.
+
+    One that is held by now does not go.
+    """
     mine = UNSENT_CORRECTION.c.correction_id.in_(_all_of(session, correction_ids))
-    return session.connection().execute(delete(UNSENT_CORRECTION).where(mine)).rowcount
+    return session.connection().execute(delete(UNSENT_CORRECTION).where(mine, _TO_LEAVE)).rowcount
 
 
 def hold(session: Session, holds: Sequence[Hold]) -> None:

@@ -246,6 +246,13 @@ def request_export(session: Session, now: datetime) -> Row[Any]:
             return row
 
 
+def add_export(session: Session, now: datetime) -> Claim:
+    """Add an export that is done as soon as its files are, beside the one that is open, and take it."""
+    row = {"state": "done", "requested_at": now, "ended_at": now, "token": 1}
+    number = session.connection().execute(insert(EXPORT).returning(EXPORT.c.id), [row]).scalar_one()
+    return Claim(number, 1)
+
+
 def find_export(session: Session, export_id: int) -> Row[Any] | None:
     """Return an export's row."""
     return session.connection().execute(select(EXPORT).where(EXPORT.c.id == export_id)).one_or_none()
@@ -292,9 +299,17 @@ def newest_waiting(session: Session) -> int:
 
 
 def waiting(
-    session: Session, event_type: str, *, after: int, upto: int, limit: int, oldest: datetime, most_lines: int
+    session: Session,
+    event_type: str,
+    *,
+    after: int,
+    upto: int,
+    limit: int,
+    oldest: datetime,
+    most_lines: int,
+    only: Sequence[int] | None = None,
 ) -> Waiting:
-    """Return what waits, in the order of recording, from an index that holds nothing else.
+    """Return what waits, in the order of recording, from an index that holds nothing else; with `only`, of these.
 
     Usual is what is not held, happened at `oldest` or later, and has not too many lines.
     """
@@ -308,6 +323,8 @@ def waiting(
         .order_by(UNSENT.c.revision_id)
         .limit(limit)
     )
+    if only is not None:
+        statement = statement.where(UNSENT.c.revision_id.in_(_all_of(session, only)))
     return Waiting(*zip(*session.connection().execute(statement).all(), strict=True))
 
 
@@ -391,6 +408,17 @@ def list_batches(session: Session, after: int) -> Sequence[Row[Any]]:
 def find_batch(session: Session, batch_id: str) -> Row[Any] | None:
     """Return a batch's row."""
     return session.connection().execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()
+
+
+def batch_of(session: Session, revision_id: int) -> Row[Any] | None:
+    """Return the row of the batch that a revision is in, or None if it is in none."""
+    placed = select(BATCH).join(BATCH_LINE, BATCH_LINE.c.batch == BATCH.c.id)
+    return session.connection().execute(placed.where(BATCH_LINE.c.revision_id == revision_id)).one_or_none()
+
+
+def lock_batch(session: Session, number: int) -> None:
+    """Let nobody decide to send a batch again, or its orders anew, until the transaction ends."""
+    session.connection().execute(select(BATCH.c.id).where(BATCH.c.id == number).with_for_update())
 
 
 def content_of(session: Session, number: int) -> bytes:

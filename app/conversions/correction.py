@@ -37,8 +37,10 @@ class Newer(NamedTuple):
 class Standing:
     """An order as a correction finds it.
 
-    `told` is what left last, or None while nothing has; `sent` the number of corrections that left; `gone` the SKUs of
-    lines that were reversed before anything had left.
+    `told` is what impact.com has been told and has not refused, or None while nothing has left; `sent` the number of
+    such corrections; `gone` the SKUs of lines that were reversed before anything had left. `refused`: impact.com has
+    not taken all that was said, and nothing waits, so that the same may be said again. `closed` is impact.com's own
+    code for an action that nothing can be changed of any more.
     """
 
     currency: str
@@ -49,6 +51,8 @@ class Standing:
     gone: frozenset[str] = frozenset()
     newer: Sequence[Newer] = ()
     locks_at: datetime | None = None
+    refused: bool = False
+    closed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,14 @@ class Corrected:
 def correct(standing: Standing, wish: Wish, now: datetime) -> Corrected:
     """Return what `wish` makes of an order. Raises InvalidInput with every fault, or Conflict with a code."""
     amounts = _in_minor_units(standing, wish)
-    _require_open(standing, now)
+    _require_open(standing, wish, now)
     wish, skipped = _without_stale(standing, wish)
     lines = _DO[wish.kind](standing, wish, amounts)
     was, left = _total(standing.lines), _total(lines)
     reverses = all(line.is_reversed for line in lines) or (was > 0 and left == 0)
     if reverses:
         lines = tuple(line.reversed() for line in lines)
-    if lines == standing.lines:
+    if lines == standing.lines and not standing.refused:
         raise _unchanged(wish)
     skus = tuple(item.sku for item in wish.items) or tuple(line.sku for line in standing.lines)
     warnings = (*_skipped(skipped), *_nearly_too_many(standing))
@@ -83,10 +87,16 @@ def correct(standing: Standing, wish: Wish, now: datetime) -> Corrected:
 
 
 def _to_be_told(standing: Standing, lines: Lines, reason: str) -> Lines:
-    """Give a reason to the lines that differ from what left last: the new one, or the one that waits already."""
+    """Give a reason to the lines that differ from what was told: the new one, or the one that waits already."""
     told = standing.told or ()
+
+    def reason_for(line: Line, before: Line, known: Line) -> str | None:
+        if line == known:
+            return None
+        return before.reason or reason if line == before and not standing.refused else reason
+
     return tuple(
-        replace(line, reason=None if line == known else before.reason if line == before else reason)
+        replace(line, reason=reason_for(line, before, known))
         for line, before, known in zip(lines, standing.lines, told, strict=True)
     )
 
@@ -94,15 +104,26 @@ def _to_be_told(standing: Standing, lines: Lines, reason: str) -> Lines:
 # What is refused ------------------------------------------------------------------------------------------------
 
 
-def _require_open(standing: Standing, now: datetime) -> None:
-    if standing.is_reversed:
+CLOSED: Final = {
+    "ALREADY_APPROVED": "impact.com has approved this action, and what is approved cannot be changed any more.",
+    "ALREADY_LOCKED": "impact.com has locked this action, and what is locked cannot be changed any more.",
+    "ALREADY_REVERSED": "This action is reversed at impact.com, and nothing can be changed of it any more.",
+}
+"""Why nothing can be corrected, by the code with which impact.com says so."""
+
+
+def _require_open(standing: Standing, wish: Wish, now: datetime) -> None:
+    again = standing.refused and wish.kind is Kind.REVERSAL and not wish.items
+    if standing.is_reversed and not again:
         raise Conflict("This order is reversed, and nothing can be changed of it any more.", code="ALREADY_REVERSED")
     if standing.told is None:
         return
+    if standing.closed is not None:
+        raise Conflict(CLOSED[standing.closed], code=standing.closed)
     if standing.locks_at is not None and now >= standing.locks_at:
         raise Conflict(
-            f"impact.com locked this action at {standing.locks_at.isoformat()} by the event type's locks_after; what is"
-            " locked cannot be changed any more.",
+            f"impact.com locked this action at {standing.locks_at.isoformat()}; what is locked cannot be changed any"
+            " more.",
             code="ALREADY_LOCKED",
         )
     if standing.sent >= MAX_CORRECTIONS:

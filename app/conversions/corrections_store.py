@@ -16,21 +16,26 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Row,
+    Select,
     UniqueConstraint,
     delete,
     func,
     insert,
     select,
     text,
+    update,
 )
 from sqlmodel import Field, Session, SQLModel
 
+from app.conversions.store import CONVERSION, LOOKUP_CHUNK
 from app.conversions.wish import Line, Lines
 from app.database import ROW_ID, UTCDateTime
 
 
 class Correction(SQLModel, table=True):
     """A correction that was accepted, for ever. `revision_id` is the revision that it made or cancelled, if it did so.
+
+    That is also the one that took its place: the order was sent anew after impact.com had refused it.
 
     `reverses` says that nothing is left of the order. `request` is the SHA-256 of what was asked for and `answer` the
     JSON that was answered, for repeats with the same `idempotency_key`.
@@ -142,6 +147,20 @@ def with_key(session: Session, conversion_id: int, idempotency_key: str) -> Row[
     return session.connection().execute(select(CORRECTION.c.request, CORRECTION.c.answer).where(*mine)).one_or_none()
 
 
+def of_ids(session: Session, correction_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """Return corrections with the order that each is of, by ascending id."""
+    columns = [CORRECTION.c[name] for name in ("id", "conversion_id", "kind", "reason")]
+    orders: Select[Any] = select(*columns, CONVERSION.c.event_type, CONVERSION.c.order_id)
+    mine = orders.join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+    return session.connection().execute(mine.where(CORRECTION.c.id.in_(correction_ids)).order_by(CORRECTION.c.id)).all()
+
+
+def waiting(session: Session, conversion_id: int) -> Row[Any] | None:
+    """Return an order's correction that waits, if one does."""
+    mine = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    return session.connection().execute(mine).one_or_none()
+
+
 def newest(session: Session, conversion_id: int) -> Row[Any] | None:
     """Return the number of an order's newest correction, and whether it reversed the order."""
     of_order = select(CORRECTION.c.number, CORRECTION.c.reverses).where(CORRECTION.c.conversion_id == conversion_id)
@@ -198,9 +217,25 @@ def wait(session: Session, **row: Any) -> None:
     session.connection().execute(insert(UNSENT_CORRECTION), [row])
 
 
-def withdraw(session: Session, conversion_id: int) -> None:
-    """End the wait of an order's correction, if one waits, since another takes its place."""
-    session.connection().execute(delete(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id))
+def lock_waits(session: Session, conversion_ids: Sequence[int]) -> None:
+    """Let no export take a correction of these orders until the transaction ends; one that is about to comes first."""
+    for start in range(0, len(conversion_ids), LOOKUP_CHUNK):
+        these = UNSENT_CORRECTION.c.conversion_id.in_(conversion_ids[start : start + LOOKUP_CHUNK])
+        waits = select(UNSENT_CORRECTION.c.correction_id).where(these).order_by(UNSENT_CORRECTION.c.correction_id)
+        session.connection().execute(waits.with_for_update())
+
+
+def withdraw(session: Session, conversion_id: int) -> bool:
+    """End the wait of an order's correction, since another takes its place; say whether one was waiting."""
+    mine = delete(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    return session.connection().execute(mine).rowcount == 1
+
+
+def replace_with(session: Session, conversion_id: int, revision_id: int) -> None:
+    """Let a revision stand for all that was corrected of the order before, which is not told any more."""
+    withdraw(session, conversion_id)
+    mine = CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.revision_id.is_(None)
+    session.connection().execute(update(CORRECTION).where(*mine).values(revision_id=revision_id))
 
 
 def cancel(session: Session, revision_id: int, correction_id: int) -> None:

@@ -17,9 +17,16 @@ from app.event_type import HTTP_API
 def redeliver(session: Session, settings: Settings, batch: int, event_type: str) -> None:
     """Let a batch be sent again, the same bytes under the same name, by its channel even if that was stopped.
 
-    Raises Conflict if it would undo later corrections.
+    Raises Conflict if it would undo later corrections, or orders of it were changed to be sent anew.
     """
     batches.pause_export(session)  # lest a later correction leaves beside it
+    batches.lock_batch(session, batch)  # lest an order of it is changed beside it
+    if (order_id := store.changed_since(session, batch)) is not None:
+        raise Conflict(
+            f"Orders of this file were changed since, to be sent anew, such as {order_id}: sent again as they were,"
+            " they might be taken twice. Export, or POST /batches/{id}/corrections, sends them as they are now.",
+            code="CHANGED_SINCE",
+        )
     if (later := store.corrected_since(session, batch)) is not None:
         raise Conflict(
             f"Orders of this file were corrected again since, by {later}: this one would put their old values back. If"
@@ -47,15 +54,19 @@ def _let_calls_be_made(session: Session, batch: int) -> None:
 def redeliver_all(session: Session, settings: Settings) -> list[str]:
     """Do so with every batch that waits for a person, and let every channel try again; return the batches' ids.
 
-    Those that would undo later corrections are left as they are.
+    Those that would undo later corrections, or whose orders are sent anew, are left as they are.
     """
     batches.pause_export(session)
-    waiting = [row for row in store.waiting_for_a_person(session) if store.corrected_since(session, row.batch) is None]
+    waiting = [row for row in store.waiting_for_a_person(session) if _is_current(session, row.batch)]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)
     for channel in {*settings.channels_in_use, HTTP_API}:
         store.try_channel_again(session, channel)
     return [row.batch_id for row in waiting]
+
+
+def _is_current(session: Session, batch: int) -> bool:
+    return store.corrected_since(session, batch) is None and store.changed_since(session, batch) is None
 
 
 def confirm(session: Session, batch: int, now: datetime) -> None:

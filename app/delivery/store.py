@@ -23,8 +23,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel
 
-from app.batches.store import BATCH, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
+from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
 from app.conversions.corrections_store import CORRECTION
+from app.conversions.store import CONVERSION, REVISION
 from app.database import UTCDateTime, database_now, insert_new
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus, BatchState, Outcome
 from app.errors import CredentialsRefused, LeaseLost, OutcomeUnknown
@@ -267,6 +268,23 @@ def corrected_since(session: Session, batch: int) -> str | None:
         .limit(1)
     )
     return session.connection().execute(name).scalar_one_or_none()
+
+
+def changed_since(session: Session, batch: int) -> str | None:
+    """Return the id of an order of a batch that was changed since, to be sent anew.
+
+    It had left with this batch and impact.com had not taken it; sent again as it was, it might be taken twice.
+    """
+    its, later = aliased(REVISION), aliased(REVISION)
+    order = (
+        select(CONVERSION.c.order_id)
+        .join_from(BATCH_LINE, its, its.c.id == BATCH_LINE.c.revision_id)
+        .join(later, (later.c.conversion_id == its.c.conversion_id) & (later.c.number > its.c.number))
+        .join(CONVERSION, CONVERSION.c.id == its.c.conversion_id)
+        .where(BATCH_LINE.c.batch == batch)
+        .limit(1)
+    )
+    return session.connection().execute(order).scalar_one_or_none()
 
 
 # Reading --------------------------------------------------------------------------------------------------------

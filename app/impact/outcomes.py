@@ -6,7 +6,7 @@ they mean the same.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -25,6 +25,29 @@ class NextStep(StrEnum):
     ASK_PARTNER_MANAGER = "ask_partner_manager"
 
 
+HOW: Final = {
+    NextStep.FIX_AND_RESEND: (
+        "Fix what is wrong, in the settings or by PUT /orders/{order_id}, and send it again by POST"
+        " /batches/{batch_id}/corrections or with the next export."
+    ),
+    NextStep.RESEND_LATER: (
+        "Once the cause is gone at impact.com, send it again by POST /batches/{batch_id}/corrections, naming its order."
+    ),
+    NextStep.DO_NOT_RESEND: "Do not send it again: impact.com would decide the same.",
+    NextStep.ASK_PARTNER_MANAGER: (
+        "Ask the partner manager to settle it at impact.com; then send it again by POST"
+        " /batches/{batch_id}/corrections, naming its order."
+    ),
+}
+"""What a next step comes to here."""
+_MOST_WORK_FIRST: Final = (
+    NextStep.ASK_PARTNER_MANAGER,
+    NextStep.FIX_AND_RESEND,
+    NextStep.RESEND_LATER,
+    NextStep.DO_NOT_RESEND,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A code of impact.com with its meaning and what to do. `type`: Validation or Contract Error, where a list says."""
@@ -35,6 +58,11 @@ class Reason:
     next_step: NextStep
     type: str | None = None
     is_known: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """What it means and what to do, as a person is told."""
+        return f"{self.code}: {self.meaning}. {self.what_to_do}."
 
 
 def reason(code: str) -> Reason:
@@ -47,6 +75,12 @@ def reason(code: str) -> Reason:
         NextStep.ASK_PARTNER_MANAGER,
         is_known=False,
     )
+
+
+def step_of(codes: Iterable[str]) -> NextStep | None:
+    """Return what is to be done first where several reasons stand; nothing is final before all of them are."""
+    steps = {reason(code).next_step for code in codes}
+    return next((step for step in _MOST_WORK_FIRST if step in steps), None)
 
 
 @cache

@@ -12,6 +12,7 @@ from app.conversions.wish import Kind, Line, Wish
 from app.impact.currency import format_amount
 from app.ledger.orders import Money
 from app.ledger.state import CorrectionState
+from app.submissions.hold_corrections import ORDER_REJECTED
 
 Level = Literal["item", "order"]
 
@@ -21,6 +22,11 @@ DETAILS: Final = {
     CorrectionState.HELD: "impact.com takes a line that leaves an amount at 0 for a modification, so that no file can"
     " reverse this order: reverse it in impact.com's interface or by its API.",
 }
+DETAILS_OF_HOLDS: Final = {
+    ORDER_REJECTED: "impact.com has not taken this order: what is left of it goes when the order is repaired and sent"
+    " again.",
+}
+NOTHING_THERE: Final = "impact.com has not taken this order, and nothing of it is sent again."
 CANCELLED: Final = "Nothing of the order had left, and nothing of it will."
 UNDONE: Final = "Nothing differs from what impact.com was told of the order: nothing is sent."
 
@@ -61,17 +67,25 @@ class CorrectionAnswer(BaseModel):
 
 
 def answer(
-    order: Order, number: int, wish: Wish, corrected: Corrected, level: Level | None, now: datetime, *, had_left: bool
+    order: Order,
+    number: int,
+    wish: Wish,
+    corrected: Corrected,
+    level: Level | None,
+    now: datetime,
+    *,
+    at_impact: bool | None,
 ) -> CorrectionAnswer:
-    """Return the answer to a correction that was recorded this moment."""
+    """Return the answer to a correction that was recorded this moment.
+
+    `at_impact` says whether impact.com has taken the order, as far as is known; None if nothing of it has left.
+    """
     state = CorrectionState.APPLIED
     if level is not None:
         state = CorrectionState.HELD if corrected.hold_reason else CorrectionState.WAITING
-    detail = DETAILS[state]
-    if level is None and had_left:
-        detail = UNDONE
-    elif level is None and corrected.reverses:
-        detail = CANCELLED
+    detail = DETAILS_OF_HOLDS.get(corrected.hold_reason or "", DETAILS[state])
+    if level is None:
+        detail = _nothing_to_tell(at_impact, reverses=corrected.reverses)
     return CorrectionAnswer(
         order_id=order.order_id,
         event_type=order.event_type,
@@ -90,6 +104,14 @@ def answer(
         corrected=list(corrected.skus),
         warnings=list(corrected.warnings),
     )
+
+
+def _nothing_to_tell(at_impact: bool | None, *, reverses: bool) -> str:
+    if at_impact:
+        return UNDONE
+    if at_impact is None:
+        return CANCELLED if reverses else DETAILS[CorrectionState.APPLIED]
+    return NOTHING_THERE if reverses else UNDONE
 
 
 def _item(line: Line, currency: str) -> CorrectedItem:

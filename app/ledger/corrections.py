@@ -7,28 +7,26 @@ file that holds the order to be delivered; of several that wait only the newest 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import orjson
-from sqlalchemy import Row
 from sqlmodel import Session
 
 from app.batches import store as batches
 from app.config import Settings
 from app.conversions import corrections_store as store
 from app.conversions import store as conversions
-from app.conversions.correction import Corrected, Newer, Standing, correct
+from app.conversions.correction import Corrected, Newer, correct
 from app.conversions.correction_body import fingerprint, read_correction
 from app.conversions.store import Recorded
-from app.conversions.wish import Kind, Line, Lines, Wish
+from app.conversions.wish import Kind, Wish
 from app.database import Database, only_by_keys, retried
 from app.errors import Conflict, Fault, InvalidInput, NotFound
-from app.event_type import EventType
 from app.impact.reasons import known_reasons
-from app.ledger import corrections_store as ledger
-from app.ledger.correction_answer import Level, answer
+from app.ledger.correction_answer import answer
+from app.ledger.standing import Case, level_of, look, number_of_lines
 from app.ledger.store import find_order
 from app.strict_json import unusable
+from app.submissions.hold_corrections import ORDER_REJECTED, REJECTED_DETAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,6 @@ class Answered:
 
     content: bytes
     replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """All that there is to know of an order while it is corrected; `by_item` if its items have left line by line."""
-
-    recorded: Recorded
-    standing: Standing
-    number: int
-    by_item: bool
 
 
 def unknown_order() -> NotFound:
@@ -86,8 +74,9 @@ def accept(database: Database, settings: Settings, request: Request, now: dateti
         if known:
             return _replay(known.request, known.answer, wish)
         _require_own_action(session, conversion_id, wish)
-        case = _look(session, conversion_id, wish, event_type)
-        corrected = correct(case.standing, wish, now)
+        case = look(session, conversion_id, event_type)
+        standing = replace(case.standing, newer=tuple(_newer(session, conversion_id, wish)))
+        corrected = _held_if_rejected(case, correct(standing, wish, now))
         return Answered(_record(session, case, wish, corrected, request.idempotency_key, now))
 
 
@@ -108,55 +97,9 @@ def _require_own_action(session: Session, conversion_id: int, wish: Wish) -> Non
         )
 
 
-# The order as the correction finds it ---------------------------------------------------------------------------
-
-
-def _look(session: Session, conversion_id: int, wish: Wish, event_type: EventType | None) -> _Case:
-    """Take the order out of the exporter's hands and look at it: what waits is taken first, since it may be leaving."""
-    recorded = conversions.newest_of(session, conversion_id)
-    conversions.withdraw(session, recorded.revision_id)
-    store.withdraw(session, conversion_id)
-    as_recorded = tuple(Line(one.sku, one.category, one.quantity, one.amount) for one in recorded.order.items)
-    before = store.newest(session, conversion_id)
-    standing = Standing(
-        recorded.order.currency,
-        as_recorded,
-        is_reversed=bool(before and before.reverses),
-        newer=tuple(_newer(session, conversion_id, wish)),
-    )
-    if recorded.number > 1:
-        gone = conversions.skus_before(session, conversion_id, recorded.revision_id)
-        standing = replace(standing, gone=frozenset(gone - {line.sku for line in as_recorded}))
-    batch = ledger.left_by(session, recorded.revision_id)
-    if batch is not None:
-        standing = _after_leaving(session, conversion_id, standing)
-        locks_at = event_type.locks_at(recorded.order.event_date) if event_type else None
-        standing = replace(standing, locks_at=locks_at)
-    by_item = batch is not None and _left_by_item(batch, len(as_recorded), event_type)
-    return _Case(recorded, standing, before.number + 1 if before else 1, by_item)
-
-
-def _left_by_item(batch: Row[Any], items: int, event_type: EventType | None) -> bool:
-    """Say whether the items of an order have left line by line: its file tells, whatever the settings are by now.
-
-    A file in which every order is one line, and the order one item, may be of either kind; then the settings tell.
-    """
-    if batch.rows != batch.orders or items > 1:
-        return bool(batch.rows != batch.orders)
-    return event_type is not None and event_type.has_item_lines
-
-
-def _after_leaving(session: Session, conversion_id: int, standing: Standing) -> Standing:
-    """Add what corrections have left of an order that has left, and what impact.com knows of that."""
-    sent, told = ledger.sent(session, conversion_id)
-    truth = store.truths(session, [conversion_id]).get(conversion_id)
-    lines = store.lines_of(session, [one for one in (truth, told) if one is not None])
-    return replace(
-        standing,
-        sent=sent,
-        lines=standing.lines if truth is None else lines[truth],
-        told=standing.lines if told is None else lines[told],
-    )
+def _held_if_rejected(case: Case, corrected: Corrected) -> Corrected:
+    """Hold what cannot be told, since impact.com has not taken the order."""
+    return replace(corrected, hold_reason=ORDER_REJECTED) if case.rejected else corrected
 
 
 def _newer(session: Session, conversion_id: int, wish: Wish) -> Iterator[Newer]:
@@ -169,12 +112,13 @@ def _newer(session: Session, conversion_id: int, wish: Wish) -> Iterator[Newer]:
 
 
 def _record(
-    session: Session, case: _Case, wish: Wish, corrected: Corrected, idempotency_key: str | None, now: datetime
+    session: Session, case: Case, wish: Wish, corrected: Corrected, idempotency_key: str | None, now: datetime
 ) -> bytes:
     """Record a correction and what follows from it, and return the answer."""
     recorded, in_place = case.recorded, case.standing.told is None
-    level, order = _level(case, corrected), recorded.order
-    content = answer(order, case.number, wish, corrected, level, now, had_left=not in_place).model_dump_json()
+    level, order = level_of(case, corrected), recorded.order
+    had_left = None if in_place else not case.rejected
+    content = answer(order, case.number, wish, corrected, level, now, at_impact=had_left).model_dump_json()
     row = {
         "conversion_id": recorded.conversion_id,
         "number": case.number,
@@ -200,8 +144,9 @@ def _record(
             conversion_id=recorded.conversion_id,
             event_type=order.event_type,
             level=level,
-            lines=_number_of_lines(level, corrected.lines),
+            lines=number_of_lines(level, corrected.lines),
             hold_reason=corrected.hold_reason,
+            hold_detail=REJECTED_DETAIL if case.rejected else None,
         )
     return content.encode()
 
@@ -216,23 +161,3 @@ def _revise(session: Session, recorded: Recorded, corrected: Corrected, now: dat
     conversion_id = recorded.conversion_id
     added = conversions.add_revisions(session, {conversion_id: order}, number=recorded.number + 1, now=now)
     return added[conversion_id]
-
-
-def _level(case: _Case, corrected: Corrected) -> Level | None:
-    """Return by what lines impact.com is told of a correction, or None if there is nothing to tell it.
-
-    Nothing comes after the reversal of an order, so that this is one line of it also where all others name items.
-    """
-    told = case.standing.told
-    if told is None or corrected.lines == told:
-        return None
-    if corrected.reverses:
-        return "order"
-    if case.by_item:
-        return "item"
-    same = sum(line.amount for line in corrected.lines) == sum(line.amount for line in told)
-    return None if same else "order"
-
-
-def _number_of_lines(level: str, lines: Lines) -> int:
-    return 1 if level == "order" else sum(line.reason is not None for line in lines)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 from sqlmodel import Session
 
+from app.actions.store import REPORTED_ACTION
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION
@@ -48,15 +49,30 @@ def left_by(session: Session, revision_id: int) -> Row[Any] | None:
     return session.connection().execute(batch.where(BATCH_LINE.c.revision_id == revision_id)).one_or_none()
 
 
-def sent(session: Session, conversion_id: int) -> tuple[int, int | None]:
-    """Return how many corrections of an order have left, and the newest of them."""
+def sent(session: Session, conversion_id: int) -> list[int]:
+    """Return the corrections of an order that have left since the order itself did, oldest first."""
     lines = (
-        select(func.count(), func.max(CORRECTION.c.id))
+        select(CORRECTION.c.id)
         .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == CORRECTION.c.id)
-        .where(CORRECTION.c.conversion_id == conversion_id)
+        .where(CORRECTION.c.conversion_id == conversion_id, CORRECTION.c.revision_id.is_(None))
+        .order_by(CORRECTION.c.id)
     )
-    number, last = session.connection().execute(lines).one()
-    return number, last
+    return list(session.connection().execute(lines).scalars())
+
+
+def told_as(session: Session, correction_ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """Return of corrections whether they reversed the order, and what was answered, which has their level."""
+    told = select(CORRECTION.c.id, CORRECTION.c.reverses, CORRECTION.c.answer).where(
+        CORRECTION.c.id.in_(correction_ids)
+    )
+    return {row.id: row for row in session.connection().execute(told)}
+
+
+def reported(session: Session, conversion_id: int) -> Row[Any] | None:
+    """Return state and locking time of an order's newest action, as impact.com told them last."""
+    told = select(REPORTED_ACTION.c.state, REPORTED_ACTION.c.locks_at)
+    mine = told.where(REPORTED_ACTION.c.conversion_id == conversion_id).order_by(REPORTED_ACTION.c.id.desc()).limit(1)
+    return session.connection().execute(mine).one_or_none()
 
 
 def corrections_of(session: Session, conversion_id: int) -> Sequence[Row[Any]]:
@@ -78,21 +94,26 @@ def orders_of(session: Session, correction_ids: Sequence[int]) -> dict[int, tupl
 
 def places(session: Session, conversion_id: int, correction_ids: Sequence[int]) -> dict[int, Place]:
     """Return where corrections of an order are."""
-    connection = session.connection()
-    lines = connection.execute(select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))).all()
+    found = placed(session, correction_ids)
+    waits = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
+    for row in session.connection().execute(waits):
+        found[row.correction_id] = Place(waits=True, hold_reason=row.hold_reason)
+    return {correction_id: found.get(correction_id, Place()) for correction_id in correction_ids}
+
+
+def placed(session: Session, correction_ids: Sequence[int]) -> dict[int, Place]:
+    """Return where those corrections are that stand in a file."""
+    standing = select(CORRECTION_LINE).where(CORRECTION_LINE.c.correction_id.in_(correction_ids))
+    lines = session.connection().execute(standing).all()
     files = files_of(session, {row.batch for row in lines}) if lines else {}
     names = ("filename", "arrived", "doubtful")
     verdicts = correction_verdicts(session, [row.correction_id for row in lines]) if lines else {}
-    found = {
+    return {
         row.correction_id: Place(
             **{name: files[row.batch][name] for name in names}, verdict=verdicts.get(row.correction_id)
         )
         for row in lines
     }
-    waits = select(UNSENT_CORRECTION).where(UNSENT_CORRECTION.c.conversion_id == conversion_id)
-    for row in connection.execute(waits):
-        found[row.correction_id] = Place(waits=True, hold_reason=row.hold_reason)
-    return {correction_id: found.get(correction_id, Place()) for correction_id in correction_ids}
 
 
 def action_of(session: Session, conversion_id: int) -> str | None:

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.batches import store as batches
 from app.config import Settings
+from app.conversions.order_body import read_body
 from app.database import Database, DatabaseDep
 from app.delivery import resume
 from app.ledger.exports import (
@@ -25,8 +26,10 @@ from app.ledger.exports import (
     show_export,
     with_deadlines,
 )
+from app.ledger.intake import rules
+from app.ledger.repair import RepairBody, RepairView, repair
 from app.security import Right, requires
-from app.web import Cursor, Now, SettingsDep, problems
+from app.web import MIB, Cursor, Now, SettingsDep, limited_body, problems
 
 router = APIRouter(tags=["exports"])
 
@@ -38,6 +41,13 @@ MayExport = Depends(requires(Right.EXPORT))
 
 _DONE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": ExportReport, "description": "It is done (with `wait`)."}
+}
+_BUILT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": RepairView, "description": "Nothing could be sent again; `left_out` says why."},
+    201: {"model": RepairView, "description": "A file was built, and is delivered next."},
+}
+_REPAIR_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": False, "content": {"application/json": {"schema": RepairBody.model_json_schema()}}}
 }
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -140,6 +150,32 @@ def post_redelivery(batch_id: str, request: Request, database: DatabaseDep, sett
         batch = show_batch(session, settings, row)
     request.app.state.wake()
     return batch
+
+
+@router.post(
+    "/batches/{batch_id}/corrections",
+    dependencies=[MayExport],
+    openapi_extra=_REPAIR_BODY,
+    responses={**_BUILT, **problems(401, 403, 404, 409, 413, 422, 503)},
+)
+def post_corrections(
+    batch_id: str,
+    request: Request,
+    response: Response,
+    body: Annotated[bytes, Depends(limited_body(MIB))],
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+) -> RepairView:
+    """Send those orders of a batch again that impact.com has not taken and that are repaired, in a file of their own.
+
+    `order_ids` names those that were repaired at impact.com's side. The same again builds nothing twice.
+    """
+    asked = read_body(RepairBody, body or b"{}", rules(settings), now)
+    view = repair(database, settings, request.app.state.hold, batch_id, asked.order_ids, lambda: datetime.now(UTC))
+    response.status_code = 201 if view.batches else 200
+    request.app.state.wake()
+    return view
 
 
 @router.post(

@@ -13,6 +13,8 @@ from app.conversions.order_body import OrderBody
 from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
+from app.ledger.explain import explain
+from app.ledger.explanation import Explanation
 from app.ledger.intake_table import accept_table
 from app.ledger.orders import OrderDetail, OrderPage, find_order, list_orders
 from app.ledger.revise import attribute, replace_order
@@ -188,3 +190,16 @@ def get_order(
     """Say what an order is as it stands, where it is, and what was corrected."""
     with database.snapshot() as session:
         return find_order(session, settings, event_type, order_id)
+
+
+@router.get(
+    "/orders/{order_id}/explanation",
+    dependencies=[Depends(requires(Right.READ, Right.ORDER))],
+    responses=problems(401, 403, 404, 422, 503),
+)
+def get_explanation(
+    order_id: OrderId, database: DatabaseDep, settings: SettingsDep, now: Now, event_type: str = DEFAULT_EVENT_TYPE
+) -> Explanation:
+    """Say why an order was credited or not, step by step, and what can still be done."""
+    with database.snapshot() as session:
+        return explain(session, settings, (event_type, order_id), now)

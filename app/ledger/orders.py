@@ -23,7 +23,8 @@ from app.ledger import corrections_store, store
 from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
-from app.submissions.listing import ReasonView, SubmissionView, reasons_against, submissions_of_revision
+from app.submissions.listing import SubmissionView, reasons_against, submissions_of_revision
+from app.submissions.reason_view import ReasonView
 
 Money = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="Decimal text with the currency's decimals.")]
 
@@ -82,7 +83,10 @@ class OrderView(BaseModel):
 
 
 class CorrectionView(BaseModel):
-    """A correction of an order, and where it is; `filename` where it has left with a file."""
+    """A correction of an order, and where it is; `filename` where it has left with a file.
+
+    `reasons` are those for which impact.com has not taken it, or some lines of it.
+    """
 
     number: int
     kind: Kind
@@ -186,8 +190,9 @@ def _as_they_are(
 
 def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
     rows = corrections_store.corrections_of(session, conversion_id)
-    places = corrections_store.places(session, conversion_id, [row.id for row in rows]) if rows else {}
-    reasons = reasons_against(session, "correction_id", [row.id for row in rows])
+    ids = [row.id for row in rows]
+    places = corrections_store.places(session, conversion_id, ids) if rows else {}
+    reasons = reasons_against(session, "correction_id", ids)
     return [
         CorrectionView(
             number=row.number,

@@ -16,18 +16,7 @@ from app.impact.columns import EVENT_CODE
 from app.impact.outcomes import NextStep, reason
 from app.submissions import listing_store as store
 from app.submissions.listing_store import Wanted
-
-
-class ReasonView(BaseModel):
-    """Why impact.com did not take something, and what is to be done; `line` is our line, the header being line 1."""
-
-    code: str
-    meaning: str
-    next_step: NextStep
-    what_to_do: str
-    line: int | None
-    sku: str | None
-
+from app.submissions.reason_view import ReasonView
 
 _OWN: Final = frozenset(
     {
@@ -157,15 +146,8 @@ def reasons_against(session: Session, column: str, ids: Collection[int]) -> dict
     """Return why revisions (`revision_id`), or corrections (`correction_id`), were not taken; each reason once."""
     found: dict[int, list[ReasonView]] = {}
     for row in store.against(session, column, ids) if ids else ():
-        mine, known = found.setdefault(getattr(row, column), []), reason(row.reason)
-        view = ReasonView(
-            code=row.reason,
-            meaning=known.meaning,
-            next_step=known.next_step,
-            what_to_do=known.what_to_do,
-            line=row.line,
-            sku=row.sku,
-        )
+        mine = found.setdefault(getattr(row, column), [])
+        view = ReasonView.of(row.reason, line=row.line, sku=row.sku)
         if view not in mine:
             mine.append(view)
     return found

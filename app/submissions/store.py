@@ -5,10 +5,11 @@ an order that went by a call of its own has one in any case. Corrections likewis
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Row, select
+from sqlalchemy import BigInteger, CheckConstraint, Column, ColumnElement, ForeignKey, Index, Row, select
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches import verdicts_store
@@ -144,3 +145,46 @@ def correction_verdicts(session: Session, correction_ids: Collection[int]) -> di
     judged = select(JUDGED_CORRECTION.c.correction_id, JUDGED_CORRECTION.c.verdict)
     rows = connection.execute(judged.where(JUDGED_CORRECTION.c.correction_id.in_(correction_ids)))
     return dict.fromkeys(accepted, Verdict.ACCEPTED) | {row.correction_id: Verdict(row.verdict) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """A reason that stands against an order or a correction, as impact.com gave it, and where."""
+
+    code: str
+    sku: str | None
+    line: int | None
+
+
+def objections_to_orders(session: Session, revision_ids: Collection[int]) -> dict[int, list[Objection]]:
+    """Return the reasons that stand against revisions, in the order in which impact.com gave them."""
+    return _objections(session, SUBMISSION_ERROR.c.revision_id, revision_ids)
+
+
+def objections_to_corrections(session: Session, correction_ids: Collection[int]) -> dict[int, list[Objection]]:
+    """Return the reasons that stand against corrections likewise."""
+    return _objections(session, SUBMISSION_ERROR.c.correction_id, correction_ids)
+
+
+def _objections(session: Session, of: ColumnElement[int], ids: Collection[int]) -> dict[int, list[Objection]]:
+    error, found = SUBMISSION_ERROR.c, dict[int, list[Objection]]()
+    told = select(of.label("of"), error.reason, error.sku, error.line).where(of.in_(ids), error.rejects.is_(True))
+    for row in session.connection().execute(told.order_by(error.id)):
+        found.setdefault(row.of, []).append(Objection(row.reason, row.sku, row.line))
+    return found
+
+
+def refused_in(session: Session, batch: int) -> dict[int, Verdict]:
+    """Return the revisions, or the corrections, of a batch that impact.com has not taken whole, in their order."""
+    found: dict[int, Verdict] = {}
+    for lines, judged in ((BATCH_LINE, JUDGED_ORDER), (CORRECTION_LINE, JUDGED_CORRECTION)):
+        [of], [key] = lines.primary_key, judged.primary_key
+        refused = select(key, judged.c.verdict).join(lines, of == key)
+        mine = refused.where(lines.c.batch == batch, judged.c.verdict != Verdict.ACCEPTED.value)
+        found |= {row[0]: Verdict(row[1]) for row in session.connection().execute(mine.order_by(lines.c.first_line))}
+    return found
+
+
+def is_judged(session: Session, batch: int) -> bool:
+    """Say whether everything is known of a batch."""
+    return session.connection().execute(select(RESULT.c.batch).where(RESULT.c.batch == batch)).first() is not None
