@@ -66,6 +66,7 @@ STORES = frozenset(
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store"),
+        *("reconcile_store", "scratch"),
     }
 )
 VERBS = frozenset(
@@ -74,6 +75,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api"),
+        *("read", "reconcile", "sides"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
