@@ -40,6 +40,7 @@ from app.ledger.exports import ExportView, find_batch, find_export, is_settled, 
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.purge import purge
+from app.reconcile_command import reconcile_sides
 from app.security import new_key
 from app.service import Service, assemble
 
@@ -57,6 +58,7 @@ cli.add_typer(keys, name="keys")
 cli.command()(commands.doctor)
 cli.command()(commands.recover)
 cli.command("import")(import_orders)
+cli.command("reconcile")(reconcile_sides)
 
 
 @cli.command()

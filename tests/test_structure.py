@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        "import_command",
+        *("import_command", "reconcile_command"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -66,7 +66,7 @@ STORES = frozenset(
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store"),
-        *("reconcile_store", "scratch"),
+        "reconcile_store",
     }
 )
 VERBS = frozenset(
@@ -75,7 +75,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api"),
-        *("read", "reconcile", "sides"),
+        *("read", "actions", "reconcile", "report", "standing", "side_files"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -199,6 +199,7 @@ MAY = {
     ("POST", "/batches/{batch_id}/redelivery"): {"export"},
     ("POST", "/batches/{batch_id}/confirmation"): {"export"},
     ("GET", "/totals"): {"export", "read"},
+    ("GET", "/reconciliation"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
 """Who may call what, as the contract has it."""
