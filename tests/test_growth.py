@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app import worker
+from app.actions.read import read_due
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
 from app.clicks.release import release
@@ -33,6 +34,7 @@ from app.main import create_app
 from app.promo_code import PromoRule, PromoRules
 from app.purge import purge_once
 from app.service import Service
+from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
@@ -54,6 +56,7 @@ EXPECTED = {
     "INSERT INTO correction_line",
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
+    *("INSERT INTO reported_action", "UPDATE reported_action", "INSERT INTO actions_read", "UPDATE actions_read"),
 }
 """What the tour must have run, whoever sends it how: else it was not followed."""
 
@@ -248,6 +251,22 @@ class Tour:
         self.post(f"/batches/{batch['id']}/confirmation", 200)
         worker.try_stopped_channels(self.service)
 
+    def actions(self) -> None:
+        """Read impact.com's actions, new ones, known ones and those of nobody, and compare days with all sides."""
+        names = [name for number in range(OFTEN) for name in (f"first-{number}", f"H-{number}", f"nobody-{number}")]
+        updated = {"State": "APPROVED", "UpdateDate": self.clock.now.isoformat()}
+        for _ in range(OFTEN):
+            impact = FakeApi(self.clock.now, page_size=len(names))
+            impact.rows["StartDate"] = [(self.clock.now, action(name)) for name in names]
+            impact.log = [(self.clock.now, {"ActionId": f"1000.4321.{name}"} | updated) for name in names[:3]]
+            while read_due(self.service.database, impact.api, self.service.settings, self.clock):
+                pass
+            self.clock.now += timedelta(hours=1)
+        self.get("/orders/H-9")
+        for days, form in ((0, "csv"), (72, "json")):
+            day = self.clock.now.date() - timedelta(days=days)
+            self.get(f"/reconciliation?from={day}&to={day}&format={form}")
+
     def watch(self) -> None:
         """Look for alarms twice, and post what is new."""
         settings, database = self.service.settings, self.service.database
@@ -287,6 +306,7 @@ def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     changes: dict[str, Any] = {"lease_seconds": 1, "alarm_disk_bytes": 0, "promo_codes": rules, "event_types": types}
     with listening() as receiver:
         changes["alarm_url"] = SecretStr(receiver.url)
+        changes |= {"impact_account_sid": "sid", "impact_auth_token": SecretStr("token")}
         service.settings = service.settings.model_copy(update=changes)
         with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as client:
             yield Tour(service, client, channel, clock)
@@ -314,6 +334,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.changes("changed")
         tour.exports()
         tour.modification_files("first")
+        tour.actions()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

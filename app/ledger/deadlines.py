@@ -53,7 +53,8 @@ def deadlines(session: Session, settings: Settings, now: datetime) -> Deadlines:
 
 def _locking(session: Session, settings: Settings, upto: datetime) -> list[datetime]:
     """Return when the actions lock whose corrections still wait, as far as that is before `upto`."""
-    ends = [row.locks_at or _by_rule(settings, row) for row in store.waiting_corrections(session)]
+    waiting = store.waiting_corrections(session, settings.event_type_keys)
+    ends = [row.locks_at or _by_rule(settings, row) for row in waiting]
     return [end for end in ends if end is not None and end < upto]
 
 

@@ -65,15 +65,15 @@ def held_and_expiring(session: Session, limit: AgeLimit, now: datetime, upto: da
     return number + number_of_new, min(filter(None, (first, first_new and first_new + age)), default=None)
 
 
-def waiting_corrections(session: Session) -> Sequence[Row[Any]]:
-    """Return of each correction that waits event type, event time, and impact.com's locking date where it is known."""
+def waiting_corrections(session: Session, event_types: Sequence[str]) -> Sequence[Row[Any]]:
+    """Return event type, event time and impact.com's own locking date of each correction of these that waits."""
     has_left = exists().where(BATCH_LINE.c.revision_id == REVISION.c.id)
     theirs = REPORTED_ACTION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id
     locks_at = select(func.max(REPORTED_ACTION.c.locks_at)).where(theirs).scalar_subquery().label("locks_at")
     waiting = (
         select(UNSENT_CORRECTION.c.event_type, REVISION.c.event_at, locks_at)
         .join_from(UNSENT_CORRECTION, REVISION, REVISION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id)
-        .where(has_left)
+        .where(UNSENT_CORRECTION.c.event_type.in_(event_types), has_left)
     )
     return session.connection().execute(waiting).all()
 

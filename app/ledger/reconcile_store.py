@@ -1,6 +1,6 @@
 """What the comparison of sides reads, some orders at a time: along an index of dates, or by keys."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from app.conversions.store import CONVERSION, ITEM, REVISION
 from app.database import UTCDateTime
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
-from app.submissions.store import SUBMISSION_ERROR
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION_ERROR
+from app.submissions.submission import Verdict
 
 PAGE: Final = 500
 
@@ -82,18 +83,38 @@ def arrivals(session: Session, batches: Collection[int]) -> dict[int, datetime]:
 
 
 def corrections_of(session: Session, conversion_ids: Collection[int]) -> dict[int, list[Row[Any]]]:
-    """Return the corrections of orders that had left, by order, the newest first, each with the batch it is in."""
-    names = ("id", "conversion_id", "recorded_at", "reverses")
-    asked: Select[Any] = (
-        select(*(CORRECTION.c[name] for name in names), CORRECTION_LINE.c.batch)
-        .join(CORRECTION_LINE, CORRECTION_LINE.c.correction_id == CORRECTION.c.id, isouter=True)
-        .where(CORRECTION.c.conversion_id.in_(conversion_ids), CORRECTION.c.revision_id.is_(None))
-        .order_by(CORRECTION.c.conversion_id, CORRECTION.c.id.desc())
-    )
+    """Return the corrections of orders that had left, by order, the newest first."""
+    columns = (CORRECTION.c[name] for name in ("id", "conversion_id", "recorded_at", "reverses"))
+    mine = CORRECTION.c.conversion_id.in_(conversion_ids), CORRECTION.c.revision_id.is_(None)
     found: dict[int, list[Row[Any]]] = {}
-    for row in session.connection().execute(asked):
+    for row in session.connection().execute(select(*columns).where(*mine).order_by(CORRECTION.c.id.desc())):
         found.setdefault(row.conversion_id, []).append(row)
     return found
+
+
+def batches_of_corrections(session: Session, correction_ids: Collection[int]) -> dict[int, int]:
+    """Return the batch of each correction that is in one."""
+    line = CORRECTION_LINE.c
+    asked = select(line.correction_id, line.batch).where(line.correction_id.in_(correction_ids))
+    return {row.correction_id: row.batch for row in session.connection().execute(asked)}
+
+
+def verdicts(session: Session, batches: Mapping[int, int]) -> dict[int, Verdict]:
+    """Return what impact.com has decided about revisions, given with their batches. Asked table by table, by keys."""
+    connection = session.connection()
+    known = set(connection.execute(select(RESULT.c.batch).where(RESULT.c.batch.in_(set(batches.values())))).scalars())
+    mine = JUDGED_ORDER.c.revision_id.in_(batches)
+    judged = connection.execute(select(JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict).where(mine))
+    found = {one: Verdict.ACCEPTED for one, batch in batches.items() if batch in known}
+    return found | {row.revision_id: Verdict(row.verdict) for row in judged}
+
+
+def rejected_corrections(session: Session, correction_ids: Collection[int]) -> set[int]:
+    """Return those of these corrections that impact.com has refused."""
+    mine = JUDGED_CORRECTION.c.correction_id.in_(correction_ids)
+    asked = select(JUDGED_CORRECTION.c.correction_id, JUDGED_CORRECTION.c.verdict).where(mine)
+    rows = session.connection().execute(asked)
+    return {row.correction_id for row in rows if Verdict(row.verdict) is Verdict.REJECTED}
 
 
 def held_corrections(session: Session, conversion_ids: Collection[int]) -> dict[int, str]:

@@ -1,6 +1,6 @@
 """How orders stand on record: what the shop has said is left of them, and what of that has arrived at impact.com."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,6 @@ from app.conversions.order import NO_ATTRIBUTION
 from app.ledger import reconcile_store as store
 from app.ledger.reconciliation import Correction, Difference, Fate, Ours
 from app.ledger.store import Whereabouts, whereabouts
-from app.submissions.store import correction_verdicts, order_verdicts
 from app.submissions.submission import Verdict
 
 
@@ -21,7 +20,8 @@ def read_ours(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Ours]:
     """Yield what is on record of orders, given as their newest revisions."""
     ids = [row.id for row in rows]
     places, amounts = whereabouts(session, ids), store.amounts(session, ids)
-    batches, verdicts = store.batches_of(session, ids), order_verdicts(session, ids)
+    batches = store.batches_of(session, ids)
+    verdicts = store.verdicts(session, batches)
     arrived = store.arrivals(session, set(batches.values()))
     rejected = [one for one, verdict in verdicts.items() if verdict is not Verdict.ACCEPTED]
     reasons = store.reasons(session, "revision_id", rejected)
@@ -79,45 +79,47 @@ class _Corrected:
 def _corrections(session: Session, conversion_ids: Sequence[int]) -> dict[int, _Corrected]:
     """Return what corrections say of those of these orders that have one."""
     found = store.corrections_of(session, conversion_ids)
-    if not found:
-        return {}
-    ids = [row.id for rows in found.values() for row in rows]
-    arrived = store.arrivals(session, {row.batch for rows in found.values() for row in rows if row.batch is not None})
-    verdicts = _verdicts(session, ids)
-    held = store.held_corrections(session, list(found))
-    told = {one: _last_told(rows, arrived, verdicts) for one, rows in found.items()}
-    wanted = [rows[0].id for rows in found.values()] + [row.id for row in told.values() if row is not None]
-    lines = corrections_store.lines_of(session, wanted)
-    reasons = store.reasons(session, "correction_id", [rows[0].id for rows in found.values()])
+    arrived, rejected = _fates(session, [row.id for rows in found.values() for row in rows])
+    told = {one: _last_told(rows, arrived, rejected) for one, rows in found.items()}
+    newest = [rows[0].id for rows in found.values()]
+    reasons = store.reasons(session, "correction_id", [one for one in newest if one in rejected])
+    held = store.held_corrections(session, list(found)) if found else {}
+    lines = corrections_store.lines_of(session, [*newest, *(row.id for row in told.values() if row)]) if found else {}
 
-    def left(row: Row[Any]) -> int | None:
-        return None if row.reverses else sum(line.amount for line in lines[row.id])
+    def left(row: Row[Any] | None) -> int | None:
+        return None if row is None or row.reverses else sum(line.amount for line in lines[row.id])
 
-    def corrected(newest: Row[Any], last: Row[Any] | None) -> _Corrected:
-        why = reasons.get(newest.id) or tuple(filter(None, (held.get(newest.id),)))
-        fate = (
-            Difference.CORRECTION_REJECTED
-            if verdicts.get(newest.id) is Verdict.REJECTED
-            else Difference.CORRECTION_HELD
-            if newest.id in held
-            else Difference.CORRECTION_NOT_SENT
+    def waiting(row: Row[Any]) -> Correction:
+        if row.id in rejected:
+            return Correction(Difference.CORRECTION_REJECTED, row.recorded_at, reasons.get(row.id, ()))
+        if row.id in held:
+            return Correction(Difference.CORRECTION_HELD, row.recorded_at, (held[row.id],))
+        return Correction(Difference.CORRECTION_NOT_SENT, row.recorded_at)
+
+    return {
+        one: _Corrected(
+            left(rows[0]),
+            left(last := told[one]),
+            arrived[last.id] if last else None,
+            None if last and last.id == rows[0].id else waiting(rows[0]),
         )
-        waiting = None if last is not None and last.id == newest.id else Correction(fate, newest.recorded_at, why)
-        told_at = (arrived.get(last.batch) or last.recorded_at) if last is not None else None
-        return _Corrected(left(newest), left(last) if last is not None else None, told_at, waiting)
-
-    return {one: corrected(rows[0], told[one]) for one, rows in found.items()}
+        for one, rows in found.items()
+    }
 
 
-def _verdicts(session: Session, ids: Sequence[int]) -> dict[int, Verdict]:
-    found: dict[int, Verdict] = {}
+def _fates(session: Session, ids: Sequence[int]) -> tuple[dict[int, datetime], set[int]]:
+    """Return when corrections arrived, of those that have, and which of them impact.com has refused."""
+    arrived: dict[int, datetime] = {}
+    rejected: set[int] = set()
     for start in range(0, len(ids), store.PAGE):
-        found |= correction_verdicts(session, ids[start : start + store.PAGE])
-    return found
+        some = ids[start : start + store.PAGE]
+        batches = store.batches_of_corrections(session, some)
+        at = store.arrivals(session, set(batches.values()))
+        arrived |= {one: at[batch] for one, batch in batches.items() if batch in at}
+        rejected |= store.rejected_corrections(session, some)
+    return arrived, rejected
 
 
-def _last_told(
-    rows: Sequence[Row[Any]], arrived: Mapping[int, datetime], verdicts: Mapping[int, Verdict]
-) -> Row[Any] | None:
+def _last_told(rows: Sequence[Row[Any]], arrived: Collection[int], rejected: Collection[int]) -> Row[Any] | None:
     """Return the newest correction that impact.com has been told of and has not refused."""
-    return next((row for row in rows if row.batch in arrived and verdicts.get(row.id) is not Verdict.REJECTED), None)
+    return next((row for row in rows if row.id in arrived and row.id not in rejected), None)
