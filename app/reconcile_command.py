@@ -59,7 +59,7 @@ def reconcile_sides(
     service.database.close()
     told = report(period, what, tally, listed.found, shop_is_a_file=shop is not None)
     if form is Form.JSON:
-        typer.echo(told.model_dump_json(indent=2))
+        typer.echo(told.model_dump_json(by_alias=True, indent=2))
     elif form is Form.TABLE:
         for line in table(told):
             typer.echo(line)

@@ -31,6 +31,7 @@ COMMANDS = [
     "export",
     "check",
     "import",
+    "reconcile",
     "purge",
     "doctor",
     "recover",

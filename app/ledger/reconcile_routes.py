@@ -59,7 +59,7 @@ def get_reconciliation(
         what = known(session, settings, now)
         tally = reconcile(session, settings, (first, last), what, listed)
     told = report((first, last), what, tally, listed.found, shop_is_a_file=False)
-    return Response(told.model_dump_json(), media_type="application/json")
+    return Response(told.model_dump_json(by_alias=True), media_type="application/json")
 
 
 def _pieces(content: IO[bytes]) -> Iterator[bytes]:

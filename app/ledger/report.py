@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Final, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.impact.outcomes import known_reasons
 from app.ledger.actions import told_amount
@@ -69,8 +69,8 @@ class ReconciliationView(BaseModel):
     differences. `counts` are of all differences, of which the first 1,000 are in `differences` and the CSV has all.
     """
 
-    first: date
-    last: date
+    first: date = Field(serialization_alias="from")
+    last: date = Field(serialization_alias="to")
     shop_is_a_file: bool
     impact_known_up_to: datetime | None
     days: list[DayView]
