@@ -43,6 +43,7 @@ from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.order_commands import explain, resend
 from app.purge import purge
+from app.reconcile_command import reconcile_sides
 from app.results_command import results
 from app.sandbox.command import sandbox
 from app.security import new_key
@@ -66,6 +67,7 @@ cli.command()(results)
 cli.command()(sandbox)
 cli.command()(resend)
 cli.command()(explain)
+cli.command("reconcile")(reconcile_sides)
 
 
 @cli.command()

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     impact_seconds: int = Field(default=30, ge=1, le=300)
     api_poll_seconds: int = Field(default=60, ge=1, le=86_400)
     file_poll_seconds: int = Field(default=1_800, ge=1, le=86_400)
+    actions_poll_seconds: int = Field(default=3_600, ge=60, le=86_400)
     corrections_after: Literal["delivered", "accepted"] = "delivered"
     folder_pulled_at: time | None = None
     journal_path: Path = Path("var/journal")

@@ -276,6 +276,14 @@ def insert_new_from(session: Session, table: Table, names: Sequence[str], rows: 
     return dialect.insert(table).from_select(list(names), rows).on_conflict_do_nothing()
 
 
+def upserted(session: Session, table: Table, key: Sequence[str]) -> Any:
+    """Return an INSERT that puts a row in place of the one that has the same unique key, which keeps its id."""
+    dialect = sqlite if session.connection().dialect.name == "sqlite" else postgresql
+    new = dialect.insert(table)
+    values = {column.name: new.excluded[column.name] for column in table.columns if column.name not in {*key, "id"}}
+    return new.on_conflict_do_update(index_elements=list(key), set_=values)
+
+
 def time_text(moment: datetime) -> str:
     """Return a time as statements are given it in JSON: in UTC with its offset, which SQLite's must cut off."""
     return moment.astimezone(UTC).isoformat(" ", "microseconds")

@@ -19,7 +19,7 @@ from app.clicks.replay import Replay
 from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
 from app.conversions.recorder import Recorder
-from app.ledger import correction_routes, export_routes, order_routes, total_routes
+from app.ledger import correction_routes, export_routes, order_routes, reconcile_routes, total_routes
 from app.ledger.intake import Intake
 from app.service import Service, assemble
 from app.submissions import routes as submissions
@@ -92,7 +92,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
     )
-    orders = (order_routes, correction_routes, export_routes, submissions, total_routes)
+    orders = (order_routes, correction_routes, export_routes, submissions, total_routes, reconcile_routes)
     for room in (health, clicks, snippet_routes, *orders, alarms):
         app.include_router(room.router)
         app.add_thin_routes(room.router)

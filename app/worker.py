@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from app.actions.read import read_due
 from app.batches import exporter
 from app.delivery import calling, deliver
 from app.delivery import store as deliveries
@@ -61,6 +62,13 @@ def deliver_one(service: Service) -> bool:
     return True
 
 
+def read_actions(service: Service) -> bool:
+    """Read what is due of impact.com's actions, and say whether anything was."""
+    if service.api is None:
+        return False
+    return read_due(service.database, service.api, service.settings, service.clock, service.stopping.is_set)
+
+
 def work(service: Service) -> bool:
     """Do what there is to do now, one thing after the other, and say whether there was anything."""
     worked = build_one(service)
@@ -82,6 +90,8 @@ class Worker:
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
             for step in (steps if works else ())
         ] + watchers(service)
+        if works and service.api is not None:
+            self.threads.append(threading.Thread(target=self._loop, args=(read_actions,), name="actions", daemon=True))
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
 

@@ -83,6 +83,12 @@ TABLES: Final = (
     ),
     ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
     ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
+    (
+        "reported_action",
+        ROWS,
+        "(action_id, conversion_id, campaign_id, action_tracker_id, order_id, state, event_at, read_at)",
+        "'1000.4321.' || n, n, '1000', '4321', 'H-' || n, 'PENDING', {at}, {at}",
+    ),
     ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
     ("moved", ROWS, "(conversion_id, event_type)", "100000 + n, 'elsewhere'"),
     (

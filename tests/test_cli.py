@@ -33,6 +33,7 @@ COMMANDS = [
     "import",
     "resend",
     "explain",
+    "reconcile",
     "purge",
     "doctor",
     "recover",

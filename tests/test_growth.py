@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
 from app import worker
+from app.actions.read import read_due
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
 from app.batches.store import BATCH_LINE
@@ -35,6 +36,7 @@ from app.main import create_app
 from app.promo_code import PromoRule, PromoRules
 from app.purge import purge_once
 from app.service import Service
+from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
@@ -61,6 +63,7 @@ EXPECTED = {
     *("INSERT INTO unconfirmed", "UPDATE unconfirmed", "DELETE FROM unconfirmed", "DELETE FROM unanswered"),
     *("INSERT INTO submission", "INSERT INTO submission_error", "INSERT INTO result"),
     *("INSERT INTO judged_order", "INSERT INTO judged_correction"),
+    *("INSERT INTO reported_action", "UPDATE reported_action", "INSERT INTO actions_read", "UPDATE actions_read"),
 }
 """What the tour must have run, whoever sends it how: else it was not followed."""
 
@@ -305,6 +308,22 @@ class Tour:
             number = connection.execute(insert(CALL).returning(CALL.c.id), [row]).scalar_one()
             connection.execute(insert(UNANSWERED), [{"call": number, "due_at": self.clock.now, "looks": 0}])
 
+    def actions(self) -> None:
+        """Read impact.com's actions, new ones, known ones and those of nobody, and compare days with all sides."""
+        names = [name for number in range(OFTEN) for name in (f"first-{number}", f"H-{number}", f"nobody-{number}")]
+        updated = {"State": "APPROVED", "UpdateDate": self.clock.now.isoformat()}
+        for _ in range(OFTEN):
+            impact = FakeApi(self.clock.now, page_size=len(names))
+            impact.rows["StartDate"] = [(self.clock.now, action(name)) for name in names]
+            impact.log = [(self.clock.now, {"ActionId": f"1000.4321.{name}"} | updated) for name in names[:3]]
+            while read_due(self.service.database, impact.api, self.service.settings, self.clock):
+                pass
+            self.clock.now += timedelta(hours=1)
+        self.get("/orders/H-9")
+        for days, form in ((0, "csv"), (72, "json")):
+            day = self.clock.now.date() - timedelta(days=days)
+            self.get(f"/reconciliation?from={day}&to={day}&format={form}")
+
     def watch(self) -> None:
         """Look for alarms twice, and post what is new."""
         settings, database = self.service.settings, self.service.database
@@ -342,9 +361,9 @@ def tour(service: Service, channel: Moody, clock: Clock) -> Iterator[Tour]:
     rules = PromoRules(rules=(PromoRule(code="BEN", media_id="2", event_type="creators"),))
     types = CHAINED | {"creators": EventType(campaign_id=1, action_tracker_id=1)}
     changes: dict[str, Any] = {"lease_seconds": 1, "alarm_disk_bytes": 0, "promo_codes": rules, "event_types": types}
-    changes["impact_account_sid"] = "SID"
     with listening() as receiver:
         changes["alarm_url"] = SecretStr(receiver.url)
+        changes |= {"impact_account_sid": "sid", "impact_auth_token": SecretStr("token")}
         service.settings = service.settings.model_copy(update=changes)
         with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as client:
             yield Tour(service, client, channel, clock)
@@ -374,6 +393,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.modification_files("first")
         tour.results()
         tour.repairs()
+        tour.actions()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

@@ -56,7 +56,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
-        *("import_command", "results_command", "order_commands"),
+        *("import_command", "results_command", "order_commands", "reconcile_command"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -65,7 +65,7 @@ STORES = frozenset(
     {
         *("store", "group_store", "spool", "snippet_store", "totals_store", "journal_store", "lines_store", "facts"),
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
-        *("calls_store", "budget_store", "explain_store"),
+        *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
     }
 )
@@ -77,6 +77,7 @@ VERBS = frozenset(
         *("imports", "intake_table", "deadlines", "api", "calling"),
         *("follow", "file_submissions", "listing", "by_hand"),
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
+        *("read", "actions", "reconcile", "report", "balance", "side_files"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -217,6 +218,7 @@ MAY = {
     ("POST", "/batches/{batch_id}/corrections"): {"export"},
     ("GET", "/orders/{order_id}/explanation"): {"order", "read"},
     ("GET", "/totals"): {"export", "read"},
+    ("GET", "/reconciliation"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
 }
 """Who may call what, as the contract has it."""

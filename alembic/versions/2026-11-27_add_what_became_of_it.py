@@ -241,6 +241,7 @@ def upgrade() -> None:
         sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("payout", sa.BigInteger(), nullable=True),
         sa.Column("event_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("locks_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
@@ -254,6 +255,7 @@ def upgrade() -> None:
     op.create_index("actions_by_date", "reported_action", ["event_at", "id"], unique=False)
     op.create_index("actions_by_order", "reported_action", ["action_tracker_id", "order_id"], unique=False)
     op.create_index("actions_of_conversion", "reported_action", ["conversion_id"], unique=False)
+    op.create_index("revisions_by_date", "revision", ["event_at", "id"], unique=False)
     op.create_table(
         "actions_read",
         sa.Column("campaign_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -271,6 +273,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("revisions_by_date", "revision")
     for name in reversed(TABLES):
         op.drop_table(name)
     op.drop_column("batch", "channel")

@@ -95,9 +95,9 @@ def plans(
     """
     with database.snapshot() as session:
         forms, upto = store.waiting_forms(session, zero_too=settings.has_api), store.newest_waiting(session)
-    for key, form in forms:
-        ways = partial(Ways.of, settings, key, room)
-        yield from until_committed(partial(_planned, database, settings, key, form, upto, clock, ways, None), commit)
+    for these in forms:
+        ways = partial(Ways.of, settings, these[0], room)
+        yield from until_committed(partial(_planned, database, settings, these, upto, clock, ways, None), commit)
 
 
 def plans_of(
@@ -112,17 +112,15 @@ def plans_of(
     with database.snapshot() as session:
         forms = store.waiting_forms(session, correction_ids, zero_too=settings.has_api)
     upto, ways = max(correction_ids), partial(Ways, channel)
-    for key, form in forms:
-        yield from until_committed(
-            partial(_planned, database, settings, key, form, upto, clock, ways, correction_ids), commit
-        )
+    for these in forms:
+        planned = partial(_planned, database, settings, these, upto, clock, ways, correction_ids)
+        yield from until_committed(planned, commit)
 
 
-def _planned(  # noqa: PLR0913 (each is a thing of its own)
+def _planned(
     database: Database,
     settings: Settings,
-    key: str,
-    form: Form,
+    these: tuple[str, Form],
     upto: int,
     clock: Clock,
     new_ways: Callable[[], Ways],
@@ -130,7 +128,7 @@ def _planned(  # noqa: PLR0913 (each is a thing of its own)
     after: int,
 ) -> Iterator[Plan]:
     """Yield the files of an event type and a form from correction `after` on, checked."""
-    ways = new_ways()
+    (key, form), ways = these, new_ways()
     while True:
         channel, most = (HTTP_API, None) if form.is_of_nothing else ways.next()
         with database.snapshot() as session:

@@ -50,7 +50,10 @@ class Revision(SQLModel, table=True):
     """
 
     __tablename__ = "revision"
-    __table_args__ = (UniqueConstraint("conversion_id", "number", name="one_revision_per_number"),)
+    __table_args__ = (
+        UniqueConstraint("conversion_id", "number", name="one_revision_per_number"),
+        Index("revisions_by_date", "event_at", "id"),
+    )
 
     id: int | None = Field(default=None, sa_column=Column(ROW_ID, primary_key=True))
     conversion_id: int = Field(sa_column=Column(BigInteger, ForeignKey("conversion.id"), nullable=False))

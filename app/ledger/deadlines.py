@@ -1,9 +1,10 @@
 """What a person should see to before it is too late: ages, locking dates, and the number of modifications."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
+from sqlalchemy import Row
 from sqlmodel import Session
 
 from app.batches.build import age_limit
@@ -52,8 +53,12 @@ def deadlines(session: Session, settings: Settings, now: datetime) -> Deadlines:
 
 def _locking(session: Session, settings: Settings, upto: datetime) -> list[datetime]:
     """Return when the actions lock whose corrections still wait, as far as that is before `upto`."""
-    types = {key: settings.event_type(key) for key in settings.event_type_keys}
-    rules = {key: one.locks_after for key, one in types.items() if one and one.locks_after}
-    waiting = store.waiting_corrections(session, sorted(rules))
-    ends = (rules[row.event_type].locks_at(row.event_at) for row in waiting)
-    return [end for end in ends if end < upto]
+    waiting = store.waiting_corrections(session, settings.event_type_keys)
+    ends = [row.locks_at or _by_rule(settings, row) for row in waiting]
+    return [end for end in ends if end is not None and end < upto]
+
+
+def _by_rule(settings: Settings, row: Row[Any]) -> datetime | None:
+    """Return when the event type's rule says that the action of a correction locks."""
+    event_type = settings.event_type(row.event_type)
+    return event_type.locks_at(row.event_at) if event_type else None

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, case, exists, func, literal_column, or_, select, union_all
 from sqlmodel import Session
 
+from app.actions.store import REPORTED_ACTION
 from app.batches.batch import AgeLimit
 from app.batches.store import BATCH_LINE, CORRECTION_LINE, LEFT_OUT, UNDELIVERED
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
@@ -65,14 +66,16 @@ def held_and_expiring(session: Session, limit: AgeLimit, now: datetime, upto: da
 
 
 def waiting_corrections(session: Session, event_types: Sequence[str]) -> Sequence[Row[Any]]:
-    """Return event type and event time of each correction that waits, of these event types."""
+    """Return event type, event time and impact.com's own locking date of each correction of these that waits."""
     has_left = exists().where(BATCH_LINE.c.revision_id == REVISION.c.id)
+    theirs = REPORTED_ACTION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id
+    locks_at = select(func.max(REPORTED_ACTION.c.locks_at)).where(theirs).scalar_subquery().label("locks_at")
     waiting = (
-        select(UNSENT_CORRECTION.c.event_type, REVISION.c.event_at)
+        select(UNSENT_CORRECTION.c.event_type, REVISION.c.event_at, locks_at)
         .join_from(UNSENT_CORRECTION, REVISION, REVISION.c.conversion_id == UNSENT_CORRECTION.c.conversion_id)
         .where(UNSENT_CORRECTION.c.event_type.in_(event_types), has_left)
     )
-    return session.connection().execute(waiting).all() if event_types else []
+    return session.connection().execute(waiting).all()
 
 
 def corrected_often(session: Session, least: int) -> list[str]:

@@ -20,6 +20,7 @@ from app.conversions.wish import Kind
 from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import corrections_store, store
+from app.ledger.actions import ActionView, find_action
 from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
@@ -102,12 +103,14 @@ class CorrectionView(BaseModel):
 class OrderDetail(OrderView):
     """An order and its newest 100 corrections; their numbers count from 1.
 
-    `locks_at` is when impact.com locks it by the event type's rule, `action_id` impact.com's own name for it. `reasons`
-    say why it was not taken, or not whole; `submissions` are what impact.com shows of it, or of its file.
+    `locks_at` is when impact.com locks it: as it says itself, else by the event type's rule. `action_id` is its own
+    name for it, `action` what it said of it last. `reasons` say why it was not taken, or not whole; `submissions` are
+    what impact.com shows of it, or of its file.
     """
 
     locks_at: datetime | None
     action_id: str | None
+    action: ActionView | None
     reasons: list[ReasonView]
     submissions: list[SubmissionView]
     corrections: list[CorrectionView]
@@ -151,10 +154,14 @@ def show_one(session: Session, settings: Settings, conversion_id: int) -> OrderD
     [newest] = store.newest_revisions(session, [conversion_id])
     [view] = show(session, settings, [newest])
     known = settings.event_type(view.event_type)
+    action_id = corrections_store.action_of(session, conversion_id)
+    action = find_action(session, conversion_id, action_id)
+    by_rule = known.locks_at(datetime.fromisoformat(view.event_date)) if known else None
     return OrderDetail(
         **dict(view),
-        locks_at=known.locks_at(datetime.fromisoformat(view.event_date)) if known else None,
-        action_id=corrections_store.action_of(session, conversion_id),
+        locks_at=(action and action.locks_at) or by_rule,
+        action_id=action_id,
+        action=action,
         reasons=reasons_against(session, "revision_id", [newest]).get(newest, []),
         submissions=submissions_of_revision(session, settings, newest),
         corrections=_corrections(session, conversion_id),
@@ -215,7 +222,13 @@ def show_new(order: Order, limit: AgeLimit, now: datetime, locks_at: datetime | 
     return orjson.dumps(facts | {"locks_at": locks_at} | _NOT_CORRECTED, option=orjson.OPT_UTC_Z)
 
 
-_NOT_CORRECTED: Final[dict[str, Any]] = {"action_id": None, "reasons": [], "submissions": [], "corrections": []}
+_NOT_CORRECTED: Final[dict[str, Any]] = {
+    "action_id": None,
+    "action": None,
+    "reasons": [],
+    "submissions": [],
+    "corrections": [],
+}
 _JUST_RECORDED: Final = {
     reason: Whereabouts(hold_reason=reason) for reason in (None, NO_ATTRIBUTION, PARENT_NOT_DELIVERED)
 }
