@@ -55,21 +55,21 @@ def test_the_service_s_channel_gets_a_file_through(
     assert [one[3] for one in again] == ([] if more else [2])
 
 
-async def _sftp(box: Box, password: str) -> tuple[list[str], str]:
+def _connect(box: Box, password: str) -> Any:
     settings = box.sandbox.settings
-    key = asyncssh.import_public_key(settings["CAPTURE_SFTP_HOST_KEYS"])
-    async with (
-        asyncssh.connect(
-            "127.0.0.1",
-            int(settings["CAPTURE_SFTP_PORT"]),
-            known_hosts=([key], [], []),
-            username="merchant",
-            password=password,
-            client_keys=None,
-            config=None,
-        ) as connection,
-        connection.start_sftp_client() as sftp,
-    ):
+    return asyncssh.connect(
+        "127.0.0.1",
+        int(settings["CAPTURE_SFTP_PORT"]),
+        known_hosts=([asyncssh.import_public_key(settings["CAPTURE_SFTP_HOST_KEYS"])], [], []),
+        username="merchant",
+        password=password,
+        client_keys=None,
+        config=None,
+    )
+
+
+async def _sftp(box: Box, password: str) -> tuple[list[str], str]:
+    async with _connect(box, password) as connection, connection.start_sftp_client() as sftp:
         async with sftp.open("a.csv", "wb") as file:
             await file.write(CONTENT)
         names = [str(one) for one in await sftp.listdir(".") if one not in {".", ".."}]
@@ -78,6 +78,15 @@ async def _sftp(box: Box, password: str) -> tuple[list[str], str]:
                 return names, str(len(await file.read()))
         except asyncssh.SFTPError as error:
             return names, type(error).__name__
+
+
+async def _break_off(box: Box) -> None:
+    connection = await _connect(box, box.sandbox.password)
+    sftp = await connection.start_sftp_client()
+    file = await sftp.open("half.csv", "wb")
+    await file.write(CONTENT[:100])
+    connection.abort()
+    await connection.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,14 @@ def test_what_the_sftp_drop_shows_is_a_setting(start: Boxes, write_only: bool, s
     assert files(box) == [("a.csv", "sftp", 2, 1)]
     with pytest.raises(asyncssh.PermissionDenied):
         asyncio.run(_sftp(box, "wrong"))
+
+
+def test_an_upload_that_breaks_off_is_no_file(start: Boxes) -> None:
+    """Half a file is never worked on; the next upload is."""
+    box = start(sftp_port=0)
+    asyncio.run(_break_off(box))
+    asyncio.run(_sftp(box, box.sandbox.password))
+    assert [one[0] for one in files(box)] == ["a.csv"]
 
 
 def _ftps(box: Box) -> FTP_TLS:

@@ -98,7 +98,8 @@ class _Files(asyncssh.SFTPServer):
         done = super().close(file_obj)
         self._drop.opened.remove(file_obj)
         path = self._written.pop(file_obj, None)
-        if path and not path.endswith(PART):
+        broke_off = self.channel.get_connection() not in self._drop.connections  # then the library closes what is open
+        if path and not broke_off and not path.endswith(PART):
             self._take(path)
         return done
 
