@@ -1,8 +1,8 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
-Building and delivering have a thread each, so that no receiver's trouble holds up an export. They live in the service
-and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms too, and
-a worker deletes what is too old.
+Building, delivering files and making calls have a thread each, so that no receiver's trouble holds up an export, and
+calls, which are many and slow, no file. They live in the service and can run alone; any number may run, since leases
+decide who works on what. Every process watches for alarms too, and a worker deletes what is too old.
 """
 
 import logging
@@ -41,11 +41,11 @@ def build_one(service: Service) -> bool:
     return True
 
 
-def deliver_one(service: Service) -> bool:
-    """Deliver a batch that is due, and say whether there was one."""
+def deliver_one(service: Service, *, by_calls: bool | None = None) -> bool:
+    """Deliver a batch that is due, by calls or by files if that is said, and say whether there was one."""
     if service.hold.applies(service.database):
         return False
-    claimed = deliver.claim(service.database, service.settings, service.clock())
+    claimed = deliver.claim(service.database, service.settings, service.clock(), by_calls=by_calls)
     if claimed is None:
         return False
     rest = service.settings, claimed, service.clock, service.stopping
@@ -54,6 +54,11 @@ def deliver_one(service: Service) -> bool:
     else:
         deliver.deliver(service.database, service.hold.journal, service.channels[claimed.channel], *rest)
     return True
+
+
+def call_one(service: Service) -> bool:
+    """Make the calls of a batch that is due, and say whether there was one."""
+    return deliver_one(service, by_calls=True)
 
 
 def work(service: Service) -> bool:
@@ -72,7 +77,7 @@ class Worker:
         self._began = False
         self.threads = [
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
-            for step in ((build_one, self._deliver_one) if works else ())
+            for step in ((build_one, self._deliver_one, *([call_one] if service.api else [])) if works else ())
         ] + watchers(service)
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
@@ -95,7 +100,7 @@ class Worker:
         if not self._began:
             try_stopped_channels(service)
             self._began = True
-        return deliver_one(service)
+        return deliver_one(service, by_calls=False)
 
     def _loop(self, step: Callable[[Service], bool]) -> None:
         """Take step after step until the service is told to stop."""
