@@ -81,6 +81,12 @@ TABLES: Final = (
         "(correction_id, position, sku, category, quantity, amount, reason)",
         "n, 0, 'SKU', 'Tools', 1, 900, 'OTHER'",
     ),
+    (
+        "call",
+        ROWS,
+        "(id, batch, revision_id, type, state, tries, was_unknown, started_at, ended_at)",
+        "n, n, 10 * n - 9, 'Conversion', 'queued', 1, {false}, {at}, {at}",
+    ),
     ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
     ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
     ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
@@ -115,7 +121,7 @@ def add_history(database: Database, now: datetime) -> None:
                 + (" WHERE n / 10 * 10 <> n" if table == "batch_line" else "")
             )
         if kind == "postgresql":
-            for table in ("conversion", "revision", "correction", "export", "batch"):
+            for table in ("conversion", "revision", "correction", "export", "batch", "call"):
                 last = f"(SELECT max(id) FROM {table})"  # noqa: S608
                 connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})")
         connection.exec_driver_sql("COMMIT")
