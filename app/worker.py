@@ -1,8 +1,9 @@
 """The worker: builds exports, delivers batches, and goes on after whatever stopped it.
 
-Building, delivering and asking impact.com what became of it have a thread each, so that no receiver's trouble holds up
-an export. They live in the service and can run alone; any number may run, since leases decide who works on what. Every
-process watches for alarms too, and a worker deletes what is too old.
+Building, delivering files, making calls, asking impact.com what became of it and reading its actions have a thread
+each, so that no receiver's trouble holds up an export, and calls, which are many and slow, no file. They live in the
+service and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms
+too, and a worker deletes what is too old.
 """
 
 import logging
@@ -46,11 +47,11 @@ def build_one(service: Service) -> bool:
     return True
 
 
-def deliver_one(service: Service) -> bool:
-    """Deliver a batch that is due, and say whether there was one."""
+def deliver_one(service: Service, *, by_calls: bool | None = None) -> bool:
+    """Deliver a batch that is due, by calls or by files if that is said, and say whether there was one."""
     if service.hold.applies(service.database):
         return False
-    claimed = deliver.claim(service.database, service.settings, service.clock())
+    claimed = deliver.claim(service.database, service.settings, service.clock(), by_calls=by_calls)
     if claimed is None:
         return False
     rest = service.settings, claimed, service.clock, service.stopping
@@ -69,6 +70,11 @@ def read_actions(service: Service) -> bool:
     return read_due(service.database, service.api, service.settings, service.clock, service.stopping.is_set)
 
 
+def call_one(service: Service) -> bool:
+    """Make the calls of a batch that is due, and say whether there was one."""
+    return deliver_one(service, by_calls=True)
+
+
 def work(service: Service) -> bool:
     """Do what there is to do now, one thing after the other, and say whether there was anything."""
     worked = build_one(service)
@@ -85,13 +91,12 @@ class Worker:
         self._began = False
         api = service.api
         self._follower = Follower(service.database, api, service.settings) if api is not None else None
-        steps = (build_one, self._deliver_one, *([self._follow_one] if api is not None else []))
+        with_account = (call_one, self._follow_one, read_actions) if api is not None else ()
+        steps = (build_one, self._deliver_one, *with_account)
         self.threads = [
             threading.Thread(target=self._loop, args=(step,), name=step.__name__.strip("_"), daemon=True)
             for step in (steps if works else ())
         ] + watchers(service)
-        if works and service.api is not None:
-            self.threads.append(threading.Thread(target=self._loop, args=(read_actions,), name="actions", daemon=True))
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
 
@@ -113,7 +118,7 @@ class Worker:
         if not self._began:
             try_stopped_channels(service)
             self._began = True
-        return deliver_one(service)
+        return deliver_one(service, by_calls=False)
 
     def _follow_one(self, _service: Service) -> bool:
         """Ask impact.com what became of something that was sent, and say whether anything was due."""

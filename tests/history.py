@@ -81,6 +81,12 @@ TABLES: Final = (
         "(correction_id, position, sku, category, quantity, amount, reason)",
         "n, 0, 'SKU', 'Tools', 1, 900, 'OTHER'",
     ),
+    (
+        "call",
+        ROWS,
+        "(id, batch, revision_id, type, state, tries, was_unknown, started_at, ended_at)",
+        "n, n, 10 * n - 9, 'Conversion', 'queued', 1, {false}, {at}, {at}",
+    ),
     ("correction_line", ROWS, "(correction_id, batch, first_line)", "n, n, 2"),
     ("action", ROWS, "(conversion_id, action_id)", "10 * n - 1, '1000.4636.' || n"),
     (
@@ -91,12 +97,6 @@ TABLES: Final = (
     ),
     ("cancelled", CANCELLED, "(revision_id, correction_id)", f"{ORDERS} + n, n"),
     ("moved", ROWS, "(conversion_id, event_type)", "100000 + n, 'elsewhere'"),
-    (
-        "call",
-        ROWS,
-        "(id, batch, revision_id, type, state, tries, was_unknown, started_at)",
-        "n, n, 10 * n - 1, 'Conversion', 'queued', 1, {false}, {at}",
-    ),
     (
         "submission",
         ROWS,

@@ -130,6 +130,14 @@ def test_files_of_an_event_type_leave_by_its_own_channel(monkeypatch: pytest.Mon
     assert loaded.channels_in_use == ["email", "sftp"]
 
 
+def test_what_does_not_fit_into_the_budget_has_a_channel_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders that go by calls may overflow: that channel is in use too, and files never go by calls."""
+    account = {"CAPTURE_IMPACT_ACCOUNT_SID": "sid", "CAPTURE_IMPACT_AUTH_TOKEN": "token"}
+    loaded = settings(monkeypatch, CAPTURE_CHANNEL="http_api", CAPTURE_HTTP_API_OVERFLOW="sftp", **account)
+    assert loaded.channels_in_use == ["http_api", "sftp"]
+    assert (loaded.channel_of("default"), loaded.channel_of_files("default")) == ("http_api", "sftp")
+
+
 @pytest.mark.parametrize(
     "address", ["a@b.example, c@d.example", "Ann <a@b.example>", "a@b.example\\r\\nBcc: x@y.z", "a"]
 )

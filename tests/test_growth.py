@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
@@ -23,12 +24,16 @@ from app.clicks.replay import Replay
 from app.clicks.snippet_routes import current_snippet
 from app.clicks.spool import Spool
 from app.clicks.store import NewClick, Note, note_to_json
+from app.conversions.record import record
 from app.database import Database
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.channels.folder import FolderChannel
 from app.delivery.parcel import Parcel, Progress
+from app.delivery.resume import confirm, redeliver
+from app.delivery.store import waiting_for_a_person
 from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, DeliveryError, OutcomeUnknown
 from app.event_type import EventType
+from app.ledger.export_routes import request_export
 from app.ledger.import_tally import Fate
 from app.ledger.imports import Import, Request
 from app.ledger.state import OrderState
@@ -40,11 +45,13 @@ from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
+from tests.delivery.impact import ACCOUNT, api
+from tests.delivery.impact import Impact as Called
 from tests.history import CANCELLED, ORDERS, ROWS, add_history
 from tests.plans import HISTORIES, MOST_ROWS, Statements, watching
 from tests.servers import wait_until
 from tests.submissions.impact import Impact, filenames, look
-from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, work
+from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, order, work
 from tests.verdicts import judge
 
 OFTEN = 12
@@ -59,6 +66,7 @@ EXPECTED = {
     *("INSERT INTO unsent_correction", "DELETE FROM unsent_correction", "UPDATE unsent_correction"),
     "INSERT INTO correction_line",
     *("INSERT INTO attempt", "UPDATE attempt", "INSERT INTO channel_trouble", "UPDATE channel_trouble"),
+    *("INSERT INTO call", "UPDATE call", "INSERT INTO unanswered", "INSERT INTO spent_calls"),
     *("INSERT INTO alarm", "UPDATE alarm", "DELETE FROM alarm"),
     *("INSERT INTO unconfirmed", "UPDATE unconfirmed", "DELETE FROM unconfirmed", "DELETE FROM unanswered"),
     *("INSERT INTO submission", "INSERT INTO submission_error", "INSERT INTO result"),
@@ -324,6 +332,34 @@ class Tour:
             day = self.clock.now.date() - timedelta(days=days)
             self.get(f"/reconciliation?from={day}&to={day}&format={form}")
 
+    def calls(self) -> None:
+        """Let orders and corrections leave by calls that are taken, refused, lost and made again."""
+        impact = Called()
+        by_calls: dict[str, Any] = {"channel": "http_api", "impact_budget_per_hour": 10_000, "unknown_outcome": "hold"}
+        self.service.settings = self.service.settings.model_copy(update=by_calls | ACCOUNT)
+        self.service.api = api(impact, self.service)
+        failures: list[httpx.Response | BaseException] = [httpx.Response(400), httpx.ReadTimeout("")]
+        for number in range(OFTEN // 3):  # each makes three calls and more
+            record(self.service.database, [order(f"call-{number}"), order(f"called-{number}")], self.clock.now)
+            impact.answer = lambda order_id, failed=number: failures[failed % 2] if order_id[4] == "-" else None  # type: ignore[misc]
+            self._export_by_calls()
+            impact.answer = lambda _order_id: None
+            with self.service.database.transaction() as session:
+                for row in waiting_for_a_person(session):
+                    if number % 4 == 1:
+                        confirm(session, row.batch, self.clock.now)
+                    else:
+                        redeliver(session, self.service.settings, row.batch, row.event_type)
+            worker.deliver_one(self.service)
+            correct(self.service.database, f"call-{number}", [Left("SKU-0", 0)])
+            self._export_by_calls()
+
+    def _export_by_calls(self) -> None:
+        request_export(self.service.database)
+        worker.build_one(self.service)
+        while worker.call_one(self.service):
+            pass
+
     def watch(self) -> None:
         """Look for alarms twice, and post what is new."""
         settings, database = self.service.settings, self.service.database
@@ -394,6 +430,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.results()
         tour.repairs()
         tour.actions()
+        tour.calls()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

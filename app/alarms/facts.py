@@ -98,8 +98,8 @@ def exports_that_expired_orders(session: Session, since: datetime) -> list[Row[A
     return list(session.connection().execute(select(EXPORT).where(recent).order_by(EXPORT.c.requested_at)))
 
 
-def stuck_batches(session: Session) -> list[tuple[str, str, str]]:
-    """Return the oldest batches that wait for a person, as (batch_id, filename, stuck)."""
+def stuck_batches(session: Session) -> list[tuple[str, str, str, str | None]]:
+    """Return the oldest batches that wait for a person, as (batch_id, filename, stuck, channel)."""
     connection = session.connection()
     waiting = (
         select(UNDELIVERED.c.batch, UNDELIVERED.c.stuck)
@@ -108,8 +108,9 @@ def stuck_batches(session: Session) -> list[tuple[str, str, str]]:
         .limit(MOST_STUCK)
     )
     stuck = {row.batch: row.stuck for row in connection.execute(waiting)}
-    files = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(stuck)).order_by(BATCH.c.id)
-    return [(row.batch_id, row.filename, stuck[row.id]) for row in connection.execute(files)] if stuck else []
+    told = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename, BATCH.c.channel)
+    files = connection.execute(told.where(BATCH.c.id.in_(stuck)).order_by(BATCH.c.id)).all() if stuck else []
+    return [(row.batch_id, row.filename, stuck[row.id], row.channel) for row in files]
 
 
 def stopped_channels(session: Session) -> list[Row[Any]]:

@@ -108,7 +108,7 @@ def export_failed(export_id: int, failure: str | None) -> Alarm:
     return Alarm(Kind.EXPORT_FAILED, "", detail)
 
 
-def delivery_stuck(batch_id: str, filename: str, stuck: str) -> Alarm:
+def delivery_stuck(batch_id: str, filename: str, stuck: str, channel: str | None = None) -> Alarm:
     """Say that a batch waits for a person; `stuck` says whether it failed or may have arrived."""
     if stuck == "failed":
         detail = (
@@ -116,6 +116,13 @@ def delivery_stuck(batch_id: str, filename: str, stuck: str) -> Alarm:
             f" that, then POST /batches/{batch_id}/redelivery or {RESUME}."
         )
         return Alarm(Kind.DELIVERY_FAILED, batch_id, detail)
+    if channel == HTTP_API:
+        detail = (
+            f"It is not known whether all calls of {filename} arrived: look for its orders at impact.com, which GET"
+            f" /batches/{batch_id}/file names; if they are there, POST /batches/{batch_id}/confirmation, else POST"
+            f" /batches/{batch_id}/redelivery, which makes only the calls that were not answered."
+        )
+        return Alarm(Kind.DELIVERY_UNKNOWN, batch_id, detail)
     detail = (
         f"It is not known whether {filename} arrived: look at impact.com's File Submissions; if it is there,"
         f" POST /batches/{batch_id}/confirmation, else POST /batches/{batch_id}/redelivery."

@@ -188,7 +188,10 @@ def _call(work: Work, one: ToMake) -> DeliveryError | None:
         if not store.renew(session, work.claimed, lease, 0):
             raise LeaseLost("Another worker has taken this delivery over.")
         now = work.clock()
-        request = _request(session, work, one, now)
+        try:
+            request = _request(session, work, one, now)
+        except (KeyError, ValueError) as error:  # such as a currency that ISO 4217 has dropped: the others go on
+            return unexpected(error, work.claimed)
         call = calls.begin(session, work.claimed.batch, one, TYPES[request.method], now)
     failure: DeliveryError | None = None
     uri = None

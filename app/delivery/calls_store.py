@@ -160,12 +160,9 @@ def _lines(kind: BatchKind) -> tuple[Any, Any, Any]:
 def under_way(session: Session) -> int:
     """Return how many calls are still to be made of the batches that are to leave by calls."""
     connection = session.connection()
-    queued = (
-        select(BATCH.c.id, BATCH.c.orders)
-        .join(UNDELIVERED, UNDELIVERED.c.batch == BATCH.c.id)
-        .where(BATCH.c.channel == HTTP_API, UNDELIVERED.c.stuck.is_(None))
-    )
-    orders = {row.id: row.orders for row in connection.execute(queued)}
+    queued = list(connection.execute(select(UNDELIVERED.c.batch).where(UNDELIVERED.c.stuck.is_(None))).scalars())
+    of_calls = select(BATCH.c.id, BATCH.c.orders).where(BATCH.c.id.in_(queued), BATCH.c.channel == HTTP_API)
+    orders = {row.id: row.orders for row in connection.execute(of_calls)} if queued else {}
     made = select(func.count()).where(CALL.c.batch.in_(orders), CALL.c.state.in_(ENDED))
     done = connection.execute(made).scalar_one() if orders else 0
     return int(sum(orders.values()) - done)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, func, or_
 from sqlmodel import Session
 
 from app.batches import store as batches
@@ -38,10 +38,16 @@ def nobody_knows(_batch: int) -> bool:
     return False
 
 
-def claim(database: Database, settings: Settings, now: datetime) -> Claim | None:
-    """Take a batch that is due, and record the attempt before anything leaves."""
+def claim(database: Database, settings: Settings, now: datetime, *, by_calls: bool | None = None) -> Claim | None:
+    """Take a batch that is due, and record the attempt before anything leaves.
+
+    `by_calls` says whether it is to be one that leaves by calls, or one that does not; None takes the first.
+    """
     with database.transaction() as session:
         allowed = may_leave(session, settings)
+        if by_calls is not None:
+            is_of_calls = func.coalesce(BATCH.c.channel, "") == HTTP_API
+            allowed = and_(allowed, is_of_calls if by_calls else ~is_of_calls)
         row = store.claim_batch(session, timedelta(seconds=settings.lease_seconds), allowed)
         if row is None:
             return None

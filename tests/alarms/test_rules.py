@@ -114,3 +114,10 @@ def test_what_still_holds_is_written_down_seldom() -> None:
     ):
         change = changes([one], {alarm.key: alarm}, "host-1", NOW)
         assert (list(change.new), list(change.over), list(change.again)) == ([], [], [(one, alarm)] if again else [])
+
+
+def test_a_batch_of_calls_is_not_looked_for_among_files() -> None:
+    """Its file has never left: what may be there are its orders."""
+    told = rules.delivery_stuck(BATCH, FILE, "unknown", "http_api").detail
+    assert f"GET /batches/{BATCH}/file" in told
+    assert "File Submissions" not in told

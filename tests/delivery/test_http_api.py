@@ -1,20 +1,23 @@
 """Orders that leave by calls: each one way, each on record before it leaves, and none lost or doubled by a failure."""
 
 import random
+import threading
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 from typer.testing import CliRunner
 
 from app import cli, worker
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
 from app.conversions.record import record
+from app.conversions.store import REVISION
 from app.delivery import calling, deliver
 from app.delivery.calls_store import CALL, UNANSWERED
+from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import ATTEMPT
 from app.errors import LeaseLost
 from app.event_type import EventType
@@ -26,6 +29,7 @@ from tests.corrections import Left, correct, name_action
 from tests.delivery.impact import ACCOUNT, Impact, api
 from tests.delivery.test_deliver import due_now, work_until_batched
 from tests.delivery.test_modifications import Shipments
+from tests.servers import wait_until
 from tests.support import EXPORT_KEY, NOW, READ_KEY, bearer, order, work
 
 SHARE_OF_FAILURES = 0.3
@@ -434,3 +438,38 @@ def test_the_batches_of_a_mixed_export_hold_each_order_once(calling_service: Ser
     request_export(calling_service.database)
     work_until_batched(calling_service)
     assert sum(row.orders for row in rows(calling_service, BATCH)) == 12
+
+
+def test_an_order_that_cannot_be_told_keeps_none_of_the_others_back(calling_service: Service, impact: Impact) -> None:
+    """Its currency is no more: the others go, and the batch says that something is left of it."""
+    record(calling_service.database, [order(name) for name in "ABC"], NOW)
+    request_export(calling_service.database)
+    worker.build_one(calling_service)
+    with calling_service.database.transaction() as session:
+        session.connection().execute(update(REVISION).where(REVISION.c.id == 2).values(currency="XXX"))
+    work(calling_service)
+    assert impact.orders() == ["A", "C"]
+    assert batches(calling_service)[0]["state"] == "sending"
+    [attempt] = rows(calling_service, ATTEMPT)
+    assert attempt.detail.startswith("1 calls are left, of 0 it is not known whether they arrived")
+
+
+def test_a_file_that_takes_its_time_delays_no_call(calling_service: Service, impact: Impact, files: Shipments) -> None:
+    """Calls have a thread of their own in the worker, and so have files."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def send(_parcel: Parcel, _progress: Progress) -> None:
+        arrived.set()
+        release.wait(10)
+
+    files.send = send  # type: ignore[assignment]
+    record(calling_service.database, [order(name) for name in "ABCDEFG"], NOW)
+    request_export(calling_service.database)
+    running = worker.Worker(calling_service)
+    running.start()
+    try:
+        assert arrived.wait(10)
+        wait_until(lambda: len(impact.calls) == 5, "the calls waited for the file")
+    finally:
+        release.set()
+        running.stop(10)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -104,9 +104,9 @@ class Merchant:
         """Let an hour pass: whatever waits for its time is due, is done and is asked for."""
         self.clock.now += timedelta(hours=1)
         with self.service.database.transaction() as session:
-            for name in QUEUES:
+            for name in QUEUES:  # which go by the database's clock
                 queue = METADATA.tables[name]
-                session.connection().execute(queue.update().values(due_at=self.clock.now - timedelta(days=1)))
+                session.connection().execute(queue.update().values(due_at=datetime.now(UTC) - timedelta(hours=1)))
             undelivered = METADATA.tables["undelivered"]
             session.connection().execute(undelivered.update().values(leased_until=None))
         work(self.service)

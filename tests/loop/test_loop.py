@@ -136,7 +136,7 @@ def test_the_loop_closes(merchant: Merchant, box: Sandbox, hours: Clock, databas
 
 def plant(box: Sandbox, sold: list[Order]) -> dict[Key, str]:
     """Plant every fault, and return the orders that are refused and why."""
-    chosen = sold[3 :: len(sold) // 40]
+    chosen = sold[3 :: len(sold) // 40 + 1]
     refused = {key_of(order): list(REASONS)[place % len(REASONS)] for place, order in enumerate(chosen)}
     box.plant(*({"reject": order_id, "reason": reason} for (_, order_id), reason in refused.items()))
     box.plant(*MISDEEDS, {"lose": "*_ActionData_bymail_*", "times": 1}, {"delay": 7_200, "file": "*_byftps_*"})
@@ -184,7 +184,7 @@ def repair(merchant: Merchant, box: Sandbox, refused: dict[Key, str]) -> None:
             merchant.call("PUT", path, ORDER_KEY, {"click_id": f"corrected{order_id}"})
     for batch, order_ids in batches.items():
         body = {"order_ids": [one for one in order_ids if "ACTION_REF" not in refused[key_with(refused, one)]]}
-        told = merchant.call("POST", f"/batches/{batch}/corrections", EXPORT_KEY, body)
+        told = merchant.call("POST", f"/batches/{batch}/corrections", EXPORT_KEY, body, 201)
         assert (told["orders"], len(told["batches"])) == (len(order_ids), 1)
         assert merchant.call("POST", f"/batches/{batch}/corrections", EXPORT_KEY, {})["batches"] == []
     merchant.settle()
