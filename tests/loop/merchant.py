@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fastapi.testclient import TestClient
 
+from app import worker
 from app.alarms.watch import Watch
 from app.sandbox.sandbox import Sandbox
 from app.security import hash_of
@@ -111,7 +112,7 @@ class Merchant:
             session.connection().execute(undelivered.update().values(leased_until=None))
         work(self.service)
         self.box.pull()
-        while self.follower.step(self.clock.now):
+        while self.follower.step(self.clock.now) or worker.read_actions(self.service):
             pass
 
     def settle(self, until: Callable[[], bool] | None = None) -> None:
