@@ -16,6 +16,7 @@ from app.batches import exporter
 from app.delivery import deliver
 from app.delivery import store as deliveries
 from app.errors import Failure, LeaseLost, Unavailable
+from app.ledger.daily import compare_daily
 from app.purge import purge_now_and_then
 from app.service import Service
 from app.watcher import watchers
@@ -58,10 +59,13 @@ def deliver_one(service: Service) -> bool:
 
 
 def read_actions(service: Service) -> bool:
-    """Read what is due of impact.com's actions, and say whether anything was."""
+    """Read what is due of impact.com's actions, or compare them once a day; say whether there was anything to do."""
     if service.api is None:
         return False
-    return read_due(service.database, service.api, service.settings, service.clock, service.stopping.is_set)
+    database, settings = service.database, service.settings
+    if read_due(database, service.api, settings, service.clock, service.stopping.is_set):
+        return True
+    return compare_daily(database, settings, service.clock())
 
 
 def work(service: Service) -> bool:

@@ -75,7 +75,7 @@ VERBS = frozenset(
         *("heartbeat", "hold", "recover", "resume", "intake", "orders", "exports", "totals", "watch", "outage"),
         *("notify", "corrections", "correction_answer", "revise", "amend", "commit", "exporter"),
         *("imports", "intake_table", "deadlines", "api"),
-        *("read", "actions", "reconcile", "report", "standing", "side_files"),
+        *("read", "actions", "reconcile", "report", "standing", "side_files", "daily"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

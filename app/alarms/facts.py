@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, func, literal_column, or_, select, union_all
 from sqlmodel import Session
 
+from app.actions import store as actions
 from app.alarms.rules import MOST_COUNTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
@@ -65,6 +66,11 @@ def held_corrections(session: Session, since: datetime) -> list[tuple[str, str, 
         .limit(MOST_COUNTED)
     )
     return [(row.order_id, row.hold_reason, row.hold_detail) for row in session.connection().execute(rows)]
+
+
+def last_comparison(session: Session) -> Any:
+    """Return what a worker's last comparison of orders with impact.com's actions has found, if there is one."""
+    return actions.last_comparison(session)
 
 
 def last_export(session: Session) -> datetime | None:

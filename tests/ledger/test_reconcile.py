@@ -19,10 +19,12 @@ from app.actions import store as actions
 from app.actions.action import read_action
 from app.actions.read import trackers
 from app.actions.store import ACTIONS_READ
+from app.alarms import facts, rules
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, REVISION
 from app.database import Database
 from app.errors import InvalidFile, InvalidInput
+from app.ledger.daily import compare_daily
 from app.ledger.deadlines import deadlines
 from app.ledger.export_routes import request_export
 from app.ledger.reconcile import Files, Tally, known, reconcile
@@ -360,6 +362,28 @@ def test_a_correction_locks_when_impact_says_so(world: World) -> None:
     with world.database.snapshot() as session:
         told = deadlines(session, world.service.settings, NOW)
     assert (told.corrections_locking, told.first_correction_locks_at) == (1, NOW + timedelta(days=2))
+
+
+def test_what_nobody_looked_for_is_an_alarm(world: World) -> None:
+    """Once a day, when actions have been read, a week is compared; the next day's comparison ends the alarm."""
+    world.leave("A-1", "A-2", "A-3")
+    world.tell(action("A-2"), action("A-2", Id="2"), action("A-3"))
+
+    def alarms() -> list[str]:
+        with world.database.snapshot() as session:
+            return [alarm.detail for alarm in rules.actions_differ(facts.last_comparison(session))]
+
+    now = NOW + timedelta(days=4)
+    assert not compare_daily(world.database, world.service.settings, now + timedelta(days=1))  # read too long ago
+    world.read_up_to(now)
+    assert [compare_daily(world.database, world.service.settings, now) for _ in range(2)] == [True, False]
+    [told] = alarms()
+    assert "impact.com lacks 1 that were delivered, and has 1 several times" in told
+    assert "Of the orders of 2026-11-17 to 2026-11-23" in told
+    world.tell(action("A-1"), action("A-2", Id="2", State="REVERSED"))
+    world.read_up_to(now + timedelta(days=1))
+    assert compare_daily(world.database, world.service.settings, now + timedelta(days=1))
+    assert alarms() == []
 
 
 @pytest.mark.parametrize(("first", "last"), [("2026-11-02", "2026-11-01"), ("2026-01-01", "2026-03-01"), ("x", "y")])
