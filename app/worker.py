@@ -21,6 +21,7 @@ from app.delivery.api import room_for_calls
 from app.delivery.file_submissions import is_there
 from app.errors import Failure, LeaseLost, Unavailable
 from app.event_type import HTTP_API
+from app.ledger.daily import compare_daily
 from app.purge import purge_now_and_then
 from app.service import Service
 from app.submissions.follow import Follower
@@ -64,10 +65,13 @@ def deliver_one(service: Service, *, by_calls: bool | None = None) -> bool:
 
 
 def read_actions(service: Service) -> bool:
-    """Read what is due of impact.com's actions, and say whether anything was."""
+    """Read what is due of impact.com's actions, or compare them once a day; say whether there was anything to do."""
     if service.api is None:
         return False
-    return read_due(service.database, service.api, service.settings, service.clock, service.stopping.is_set)
+    database, settings = service.database, service.settings
+    if read_due(database, service.api, settings, service.clock, service.stopping.is_set):
+        return True
+    return compare_daily(database, settings, service.clock())
 
 
 def call_one(service: Service) -> bool:

@@ -23,7 +23,7 @@ from tests.servers import Postgres
 
 SMALL: Final = frozenset(
     {"unsent", "unsent_correction", "new_click", "undelivered", "channel_trouble", "spool_segment", "snippet"}
-    | {"compatibility", "alembic_version", "actions_read"}
+    | {"compatibility", "alembic_version", "actions_read", "compared"}
     | {"unanswered", "unconfirmed", "spent_calls", "call_budget"}
 )
 """Tables of what is not finished, and of what does not come with orders: they may be read whole."""

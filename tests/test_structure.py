@@ -77,7 +77,7 @@ VERBS = frozenset(
         *("imports", "intake_table", "deadlines", "api", "calling"),
         *("follow", "file_submissions", "listing", "by_hand"),
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
-        *("read", "actions", "reconcile", "report", "balance", "side_files"),
+        *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

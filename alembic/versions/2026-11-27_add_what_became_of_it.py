@@ -24,6 +24,7 @@ TABLES = (
     "judged_correction",
     "reported_action",
     "actions_read",
+    "compared",
 )
 
 
@@ -265,6 +266,15 @@ def upgrade() -> None:
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("campaign_id", "kind"),
+    )
+    op.create_table(
+        "compared",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("first", sa.Date(), nullable=False),
+        sa.Column("last", sa.Date(), nullable=False),
+        sa.Column("missing", sa.BigInteger(), nullable=False),
+        sa.Column("doubled", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day"),
     )
     op.execute(
         "INSERT INTO unconfirmed (batch, since, due_at, looks, token)"

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Date,
     ForeignKey,
     Index,
     Row,
@@ -79,8 +80,24 @@ class ActionsRead(SQLModel, table=True):
     leased_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
+class Compared(SQLModel, table=True):
+    """What the worker's own comparison found on a day (UTC): orders from `first` to `last` that impact.com lacks.
+
+    `doubled` are those that it has several times.
+    """
+
+    __tablename__ = "compared"
+
+    day: date = Field(primary_key=True, sa_type=Date)
+    first: date = Field(sa_type=Date)
+    last: date = Field(sa_type=Date)
+    missing: int = Field(sa_type=BigInteger)
+    doubled: int = Field(sa_type=BigInteger)
+
+
 REPORTED_ACTION: Final = ReportedAction.__table__  # type: ignore[attr-defined]
 ACTIONS_READ: Final = ActionsRead.__table__  # type: ignore[attr-defined]
+COMPARED: Final = Compared.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,16 @@ def oldest_batch(session: Session) -> datetime | None:
     first = select(BATCH.c.created_at).order_by(BATCH.c.id).limit(1)
     made: datetime | None = session.connection().execute(first).scalar_one_or_none()
     return made
+
+
+def last_comparison(session: Session) -> Row[Any] | None:
+    """Return the newest comparison that a worker has made by itself."""
+    return session.connection().execute(select(COMPARED).order_by(COMPARED.c.day.desc()).limit(1)).one_or_none()
+
+
+def note_comparison(session: Session, **row: Any) -> None:
+    """Keep a comparison, unless another worker has made that day's."""
+    session.connection().execute(insert_new(session, COMPARED), [row])
 
 
 # Actions ----------------------------------------------------------------------------------------------------------

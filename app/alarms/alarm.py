@@ -27,6 +27,7 @@ class Kind(StrEnum):
     ORDERS_EXPIRED = "orders_expired"
     CORRECTIONS_UNSENT = "corrections_unsent"
     CORRECTIONS_HELD = "corrections_held"
+    ACTIONS_DIFFER = "actions_differ"
     NO_EXPORT = "no_export"
     EXPORT_FAILED = "export_failed"
     DELIVERY_FAILED = "delivery_failed"

@@ -13,6 +13,7 @@ from sqlalchemy import Row, and_, exists, func, literal_column, or_, select, tru
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
+from app.actions import store as actions
 from app.alarms.rules import MOST_COUNTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
@@ -73,6 +74,11 @@ def held_corrections(session: Session, since: datetime, zero_before: datetime) -
         .limit(MOST_COUNTED)
     )
     return [(row.order_id, row.hold_reason, row.hold_detail) for row in session.connection().execute(rows)]
+
+
+def last_comparison(session: Session) -> Any:
+    """Return what a worker's last comparison of orders with impact.com's actions has found, if there is one."""
+    return actions.last_comparison(session)
 
 
 def last_export(session: Session) -> datetime | None:

@@ -4,8 +4,8 @@ The sentences name points in time and limits rather than ages and amounts, so th
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Final, Protocol
 
 from app.alarms.alarm import Alarm, Kind
 from app.delivery.attempt import IMPACT
@@ -25,6 +25,15 @@ GIVEN_UP_TOLD_UNTIL: Final = timedelta(days=97)
 MOST_NAMED: Final = 3
 MOST_COUNTED: Final = 1_000
 RESUME: Final = "`conversion-capture export --redeliver stuck`"
+
+
+class Comparison(Protocol):
+    """A comparison that a worker has made: of orders from `first` to `last`."""
+
+    first: date
+    last: date
+    missing: int
+    doubled: int
 
 
 def orders_unsent(oldest: datetime | None, hours: int, now: datetime) -> list[Alarm]:
@@ -89,6 +98,18 @@ _HELD: Final = {
         f" told for {HELD_TOLD_FOR.days} days."
     )
 }
+
+
+def actions_differ(last: Comparison | None) -> list[Alarm]:
+    """Say so if the last comparison of a worker found orders that impact.com does not have, or has several times."""
+    if last is None or not last.missing + last.doubled:
+        return []
+    detail = (
+        f"Of the orders of {last.first} to {last.last} impact.com lacks {last.missing} that were delivered, and has"
+        f" {last.doubled} several times: `conversion-capture reconcile` with these days names them. This is looked at"
+        " again each day."
+    )
+    return [Alarm(Kind.ACTIONS_DIFFER, "", detail)]
 
 
 def no_export(last: datetime | None, hours: int, now: datetime) -> list[Alarm]:

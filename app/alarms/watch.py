@@ -60,6 +60,10 @@ def _corrections_held(view: View) -> list[Alarm]:
     return rules.corrections_held(facts.held_corrections(view.session, since, zero_before))
 
 
+def _actions_differ(view: View) -> list[Alarm]:
+    return rules.actions_differ(facts.last_comparison(view.session))
+
+
 def _no_export(view: View) -> list[Alarm]:
     return rules.no_export(facts.last_export(view.session), view.settings.alarm_export_hours, view.now)
 
@@ -104,6 +108,7 @@ IN_DATABASE: Final[tuple[Callable[[View], list[Alarm]], ...]] = (
     _orders_expired,
     _corrections_unsent,
     _corrections_held,
+    _actions_differ,
     _no_export,
     _export_failed,
     _deliveries_stuck,

@@ -17,6 +17,7 @@ from app.errors import ApiRefused, ApiUnavailable, LeaseLost
 from app.event_type import EventType
 from app.ledger.export_routes import request_export
 from app.service import Service
+from app.worker import Worker, read_actions
 from tests.actions.impact import FakeApi, action
 from tests.conftest import Clock
 from tests.corrections import name_action
@@ -211,3 +212,18 @@ def test_one_worker_reads_at_a_time_and_a_dead_one_is_replaced(service: Service,
         store.advance(session, first, clock.now)
     with database.snapshot() as session:
         assert set(session.connection().execute(select(ACTIONS_READ.c.read_up_to)).scalars()) == {None}
+
+
+def test_actions_are_read_only_where_there_is_an_account(service: Service, impact: FakeApi) -> None:
+    """A worker without one has no thread for it, and one that only watches has none either."""
+
+    def threads(**how: bool) -> set[str]:
+        return {thread.name for thread in Worker(service, **how).threads}
+
+    assert "actions" not in threads()
+    assert not read_actions(service)
+    service.api = impact.api
+    assert "actions" in threads()
+    assert "actions" not in threads(works=False)
+    assert read_actions(service)
+    assert impact.calls

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
+from app.actions.store import Compared
 from app.alarms import rules
 from app.alarms.alarm import RENEW_AFTER, UNHEARD_AFTER, Alarm, Held, Kind, Severity, changes
 from app.cli import cli
@@ -14,6 +15,7 @@ from app.main import openapi
 from tests.support import NOW
 
 OLD = NOW - timedelta(days=90)
+DAY = OLD.date()
 BATCH, FILE = "0123456789abcdef", "2026-11-22_ActionData_default_0123456789abcdef.csv"
 TOLD = "The host key is another one."
 ALL = {
@@ -24,6 +26,7 @@ ALL = {
         rules.orders_expired(7, 2),
         *rules.corrections_unsent(OLD, 48, NOW),
         *rules.corrections_held([("A-1", "zero_amount", None), ("A-2", "too_many_items", "Raise CAPTURE_MAX_ROWS.")]),
+        *rules.actions_differ(Compared(day=DAY, first=DAY, last=DAY, missing=2, doubled=0)),
         *rules.no_export(OLD, 26, NOW),
         rules.export_failed(7, "The disk is full."),
         rules.delivery_stuck(BATCH, FILE, "failed"),

@@ -13,16 +13,19 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 
 from app.actions import store as actions
 from app.actions.action import read_action
 from app.actions.read import trackers
 from app.actions.store import ACTIONS_READ
+from app.alarms import facts, rules
+from app.conversions import store as conversions
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, REVISION
 from app.database import Database
 from app.errors import InvalidFile, InvalidInput
+from app.ledger.daily import compare_daily
 from app.ledger.deadlines import deadlines
 from app.ledger.export_routes import request_export
 from app.ledger.reconcile import Files, Tally, known, reconcile
@@ -30,7 +33,7 @@ from app.ledger.reconciliation import Found
 from app.ledger.scratch import Scratch
 from app.ledger.side_files import read_actions, read_shop
 from app.service import Service
-from app.submissions.store import JUDGED_ORDER, SUBMISSION, SUBMISSION_ERROR
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, SUBMISSION, SUBMISSION_ERROR
 from tests.actions.impact import action
 from tests.conftest import Clock
 from tests.corrections import Left, correct
@@ -78,19 +81,23 @@ class World:
 
     def reject(self, order_id: str, *codes: str) -> None:
         """Let impact.com have refused an order."""
+        with self.database.snapshot() as session:
+            mine = select(REVISION.c.id).join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
+            revision = session.connection().execute(mine.where(CONVERSION.c.order_id == order_id)).scalar_one()
+        self._refuse(JUDGED_ORDER, "revision_id", revision, codes)
+
+    def reject_correction(self, correction_id: int, *codes: str) -> None:
+        """Let impact.com have refused a correction."""
+        self._refuse(JUDGED_CORRECTION, "correction_id", correction_id, codes)
+
+    def _refuse(self, judged: Table, name: str, number: int, codes: tuple[str, ...]) -> None:
         with self.database.transaction() as session:
             connection = session.connection()
-            mine = select(REVISION.c.id).join(CONVERSION, CONVERSION.c.id == REVISION.c.conversion_id)
-            revision = connection.execute(mine.where(CONVERSION.c.order_id == order_id)).scalar_one()
             row = {"batch": 1, "type": "Conversion", "status": "Complete", "source": "api", "recorded_at": NOW}
             submission = connection.execute(insert(SUBMISSION).returning(SUBMISSION.c.id), [row]).scalar_one()
-            judged = {"revision_id": revision, "submission_id": submission, "verdict": "rejected"}
-            connection.execute(insert(JUDGED_ORDER), [judged])
-            errors = [
-                {"submission_id": submission, "revision_id": revision, "reason": code, "rejects": True}
-                for code in codes
-            ]
-            connection.execute(insert(SUBMISSION_ERROR), errors)
+            one = {name: number, "submission_id": submission}
+            connection.execute(insert(judged), [one | {"verdict": "rejected"}])
+            connection.execute(insert(SUBMISSION_ERROR), [one | {"reason": code, "rejects": True} for code in codes])
 
     def compare(self, files: Files | None = None, now: datetime = LATER) -> tuple[list[Found], Tally]:
         """Compare the sides."""
@@ -240,6 +247,33 @@ def test_a_correction_that_arrived_is_what_was_told(world: World, clock: Clock) 
     assert (sides.shop.amount, sides.service.amount, sides.impact.amount) == (3000, 3000, 3500)
 
 
+def test_a_correction_that_was_refused_was_not_told(world: World, clock: Clock) -> None:
+    """impact.com goes on with what it had before, which is what is compared; the refusal is named with its reason."""
+    world.leave("A-1")
+    world.tell(action("A-1"))
+    correction = correct(world.database, "A-1", [Left("SKU-0", 500), Left("SKU-1", 1000)])
+    request_export(world.database)
+    work(world.service)
+    world.reject_correction(correction, "BAD_DISPOSITION")
+    clock.now = LATER
+    [found], tally = world.compare()
+    assert (found.kind, found.shop, found.service, found.impact) == ("correction_rejected", 1500, 2000, 2000)
+    assert found.reasons == ("BAD_DISPOSITION",)
+    [sides] = tally.days.values()
+    assert (sides.shop.amount, sides.service.amount) == (1500, 2000)
+
+
+def test_an_order_that_was_replaced_counts_as_it_is_now(world: World) -> None:
+    """Its earlier revisions are history, also where they were of another day."""
+    record(world.database, [order("A-1", items=5), order("A-2", items=5)], NOW)
+    with world.database.transaction() as session:
+        elsewhere = order("A-2", age=timedelta(days=9))
+        conversions.add_revisions(session, {1: order("A-1"), 2: elsewhere}, number=2, now=NOW)
+    _, tally = world.compare(now=NOW)
+    [sides] = tally.days.values()
+    assert (sides.shop.orders, sides.shop.amount, tally.too_young) == (1, 2000, 1)
+
+
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.lists(st.tuples(st.sampled_from("sri "), st.integers(0, 3)), max_size=30))
 def test_files_of_both_sides_are_compared(data: list[tuple[str, int]], world: World, tmp_path: Path) -> None:
@@ -360,6 +394,28 @@ def test_a_correction_locks_when_impact_says_so(world: World) -> None:
     with world.database.snapshot() as session:
         told = deadlines(session, world.service.settings, NOW)
     assert (told.corrections_locking, told.first_correction_locks_at) == (1, NOW + timedelta(days=2))
+
+
+def test_what_nobody_looked_for_is_an_alarm(world: World) -> None:
+    """Once a day, when actions have been read, a week is compared; the next day's comparison ends the alarm."""
+    world.leave("A-1", "A-2", "A-3")
+    world.tell(action("A-2"), action("A-2", Id="2"), action("A-3"))
+
+    def alarms() -> list[str]:
+        with world.database.snapshot() as session:
+            return [alarm.detail for alarm in rules.actions_differ(facts.last_comparison(session))]
+
+    now = NOW + timedelta(days=4)
+    assert not compare_daily(world.database, world.service.settings, now + timedelta(days=1))  # read too long ago
+    world.read_up_to(now)
+    assert [compare_daily(world.database, world.service.settings, now) for _ in range(2)] == [True, False]
+    [told] = alarms()
+    assert "impact.com lacks 1 that were delivered, and has 1 several times" in told
+    assert "Of the orders of 2026-11-17 to 2026-11-23" in told
+    world.tell(action("A-1"), action("A-2", Id="2", State="REVERSED"))
+    world.read_up_to(now + timedelta(days=1))
+    assert compare_daily(world.database, world.service.settings, now + timedelta(days=1))
+    assert alarms() == []
 
 
 @pytest.mark.parametrize(("first", "last"), [("2026-11-02", "2026-11-01"), ("2026-01-01", "2026-03-01"), ("x", "y")])
