@@ -169,7 +169,7 @@ class Loop:
         self.refused = refused(shop)
 
     def repair(self, shop: Shop, box: Sandbox) -> None:
-        """Repair what can be: the click ids by the shop, the contract at impact.com; and send it again by one file."""
+        """Repair what can be, the click ids by the shop, the contract at impact.com; send it again, and wait once more."""
         box.plant([{"reject": order_id, "reason": OTHER_PARTNER} for order_id in self.orders(OTHER_PARTNER)])
         for number, order_id in enumerate(self.orders(CLICK_LOST)):
             path = f"/orders/{quote(order_id, safe='')}/attribution"
@@ -177,10 +177,10 @@ class Loop:
         [batch] = {shop.read(f"/orders/{quote(one, safe='')}").json()["batch"]["id"] for one in self.orders(CONTRACT)}
         body = {"order_ids": self.orders(CONTRACT)}
         _ok(shop.send("POST", f"/batches/{batch}/corrections", shop.keys.export, body))
+        answered(shop)
 
     def end(self, shop: Shop, box: Sandbox, repairs: Sequence[Batch]) -> None:
-        """Wait again, and keep what is left."""
-        answered(shop)
+        """Keep what there is in the end."""
         self.still_refused, self.repairs, self.actions = refused(shop), repairs, box.actions()
 
     def told(self) -> Iterator[tuple[str, ...]]:

@@ -282,7 +282,11 @@ def right_answer(line: Line) -> reconcile.Answer:
 
 def test_wrong_states_are_found(lines: list[Line]) -> None:
     """An order that is lost, listed twice, invented or in another state is seen."""
-    right = [(line.order["order_id"], str(line.group.state)) for line in reconcile.accepted(lines)]
+    told = {reconcile.SENT: "accepted"}
+    right = [
+        (line.order["order_id"], told.get(str(line.group.state), str(line.group.state)))
+        for line in reconcile.accepted(lines)
+    ]
     counted = Counter(state for _, state in right)
     assert not reconcile.check_states(lines, right, counted)
     held = next(place for place, (_, state) in enumerate(right) if state == "held")
@@ -291,6 +295,8 @@ def test_wrong_states_are_found(lines: list[Line]) -> None:
     other = [*right[:held], (right[held][0], "expired"), *right[held + 1 :]]
     assert reconcile.check_states(lines, other, Counter(state for _, state in other))
     assert reconcile.check_states(lines, right, counted | {"held": 1})
+    refused = [next(order_id for order_id, state in right if state == "accepted")]
+    assert reconcile.check_states(lines, right, counted, refused)
 
 
 def test_links_and_cookies_are_read_as_browsers_do() -> None:
@@ -334,7 +340,7 @@ def test_the_demo_works_and_works_again(tmp_path: Path) -> None:
     """A newcomer sees every order accounted for, each time on fresh data, and can serve what the demo made."""
     directory = tmp_path / "var" / "demo"
     first, second = played_well(tmp_path, directory), played_well(tmp_path, directory)
-    assert [str(file) in second for file in (directory / "outbox").iterdir()] == [True]
+    assert [str(file) in second for file in (directory / "outbox").iterdir()] == [True, True]
     assert first != second
     assert stat.S_IMODE((directory / KEY_FILE).stat().st_mode) == 0o600
     keys = plain_keys(directory)
@@ -349,6 +355,7 @@ def played_well(elsewhere: Path, directory: Path) -> str:
     ended = demo(elsewhere, directory)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Everything agrees" in ended.stdout
+    assert "The loop is closed" in ended.stdout
     assert not running_in(directory)
     return ended.stdout
 

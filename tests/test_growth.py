@@ -340,7 +340,8 @@ class Tour:
         self.service.api = api(impact, self.service)
         failures: list[httpx.Response | BaseException] = [httpx.Response(400), httpx.ReadTimeout("")]
         for number in range(OFTEN // 3):  # each makes three calls and more
-            record(self.service.database, [order(f"call-{number}"), order(f"called-{number}")], self.clock.now)
+            orders = [order(f"{name}-{number}", items=1) for name in ("call", "called")]
+            record(self.service.database, orders, self.clock.now)
             impact.answer = lambda order_id, failed=number: failures[failed % 2] if order_id[4] == "-" else None  # type: ignore[misc]
             self._export_by_calls()
             impact.answer = lambda _order_id: None
