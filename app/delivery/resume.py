@@ -7,6 +7,7 @@ from sqlmodel import Session
 from app.batches import store as batches
 from app.config import Settings
 from app.delivery import store
+from app.delivery.attempt import IMPACT
 from app.errors import Conflict
 
 
@@ -35,7 +36,7 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
     waiting = [row for row in store.waiting_for_a_person(session) if store.corrected_since(session, row.batch) is None]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)
-    for channel in settings.channels_in_use:
+    for channel in (*settings.channels_in_use, IMPACT):
         store.try_channel_again(session, channel)
     return [row.batch_id for row in waiting]
 
