@@ -264,7 +264,7 @@ class Tour:
     def results(self, *, reads: bool) -> None:
         """Learn what became of files and of calls, find some wanting, and give up others."""
         api, following = Impact(), Clock(self.clock.now + timedelta(hours=1))
-        for number, name in enumerate(filenames(self.service.database)[ROWS:]):
+        for number, name in enumerate(filenames(self.service.database, ROWS)):
             api.has(name, {"Line": 2, "Reason": "NO_ITEM"}, *([{"OrderId": "?"}] if number == 0 else []), number=name)
         api.files.pop()
         if reads:

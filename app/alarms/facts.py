@@ -7,7 +7,7 @@ corrections, stand in it in the order of recording, so that its first line is it
 
 from collections import Counter
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, and_, exists, func, literal_column, or_, select, true, union_all
 from sqlalchemy.orm import aliased
@@ -20,7 +20,7 @@ from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNCONF
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus
-from app.delivery.store import ATTEMPT, TROUBLE
+from app.delivery.store import TROUBLE, attempts
 from app.ledger.deadlines_store import ARRIVED, NOT_ARRIVED, TO_LEAVE
 from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
 from app.submissions.submission import Verdict
@@ -28,6 +28,16 @@ from app.submissions.submission import Verdict
 MOST_STUCK: Final = 100
 """As many batches that wait for a person have an alarm each; a flood of alarms helps nobody."""
 FIRST_LINE: Final = HEADER_LINES + 1
+
+
+class Missing(NamedTuple):
+    """A batch without a result, and when and by which channel it was delivered."""
+
+    batch_id: str
+    filename: str
+    ended_at: datetime
+    channel: str
+
 
 _HOLD_REASON: Final = UNSENT_CORRECTION.c.hold_reason
 # The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
@@ -114,24 +124,25 @@ def stopped_channels(session: Session) -> list[Row[Any]]:
     return list(session.connection().execute(select(TROUBLE).where(doubtful).order_by(TROUBLE.c.channel)))
 
 
-def results_missing(session: Session, before: datetime, before_a_pull: datetime) -> list[Row[Any]]:
-    """Return the oldest batches without a result, delivered before a time, or left in the folder before another one.
-
-    As batch_id, filename, and when and by which channel they were delivered.
-    """
-    late = or_(ATTEMPT.c.ended_at < before_a_pull, and_(ATTEMPT.c.ended_at < before, ATTEMPT.c.channel != "folder"))
-    delivered = ATTEMPT.c.status == AttemptStatus.DELIVERED.value, late
+def results_missing(session: Session, before: datetime, before_a_pull: datetime) -> list[Missing]:
+    """Return the oldest batches without a result, delivered before a time, or left in the folder before another one."""
     known = exists().where(RESULT.c.batch == UNCONFIRMED.c.batch)
-    last = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.batch == UNCONFIRMED.c.batch).correlate(UNCONFIRMED)
-    waiting = (
-        select(BATCH.c.batch_id, BATCH.c.filename, ATTEMPT.c.ended_at, ATTEMPT.c.channel)
-        .join_from(UNCONFIRMED, BATCH, BATCH.c.id == UNCONFIRMED.c.batch)
-        .join(ATTEMPT, (ATTEMPT.c.batch == UNCONFIRMED.c.batch) & (ATTEMPT.c.number == last.scalar_subquery()))
-        .where(UNCONFIRMED.c.trouble.is_(None), *delivered, ~known)
-        .order_by(UNCONFIRMED.c.batch)
-        .limit(MOST_STUCK)
-    )
-    return list(session.connection().execute(waiting))
+    waiting = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.trouble.is_(None), UNCONFIRMED.c.since < before, ~known)
+    connection = session.connection()
+    batches = list(connection.execute(waiting.order_by(UNCONFIRMED.c.batch).limit(MOST_COUNTED)).scalars())
+    last = {batch: tried[-1] for batch, tried in attempts(session, batches).items()} if batches else {}
+    late = {
+        batch: one
+        for batch, one in last.items()
+        if one.status == AttemptStatus.DELIVERED
+        and one.ended_at < (before_a_pull if one.channel == "folder" else before)
+    }
+    shown = sorted(late)[:MOST_STUCK]
+    files = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(shown)).order_by(BATCH.c.id)
+    return [
+        Missing(row.batch_id, row.filename, late[row.id].ended_at, late[row.id].channel)
+        for row in (connection.execute(files) if shown else ())
+    ]
 
 
 def results_doubtful(session: Session, since: datetime) -> list[tuple[str, str, str, tuple[int | None, int]]]:

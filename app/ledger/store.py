@@ -23,7 +23,7 @@ from app.submissions.store import JUDGED_ORDER, RESULT, order_verdicts
 from app.submissions.submission import Verdict
 
 PAGE: Final = 100
-FEW: Final = 20
+FEW: Final = 100
 """As many batches hold few enough orders to be looked through."""
 
 
@@ -122,7 +122,7 @@ def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, 
 def page(session: Session, state: OrderState | None, after: int) -> list[int]:
     """Return up to PAGE + 1 newest revisions with an id above `after`, in the order of recording."""
     found: set[int] = set()
-    for revision_id, source in _sources(state, few_are_undecided=_few_are_undecided(session)):
+    for revision_id, source in _sources(state, *_results(session)):
         this, later = aliased(REVISION), aliased(REVISION)
         same_order = later.c.conversion_id == this.c.conversion_id
         superseded = exists().where(this.c.id == revision_id, same_order, later.c.id > revision_id)
@@ -131,13 +131,17 @@ def page(session: Session, state: OrderState | None, after: int) -> list[int]:
     return sorted(found)[: PAGE + 1]
 
 
-def _few_are_undecided(session: Session) -> bool:
-    """Say whether so few batches wait for impact.com's word that their orders are found by them."""
+def _results(session: Session) -> tuple[bool, bool]:
+    """Say whether any batch has a result, and whether those without are so few that their orders are found by them."""
+    connection = session.connection()
+    any_has = connection.execute(select(RESULT.c.batch).limit(1)).first() is not None
     some = select(UNCONFIRMED.c.batch).limit(FEW + 1).subquery()
-    return session.connection().execute(select(func.count()).select_from(some)).scalar_one() <= FEW
+    return any_has, connection.execute(select(func.count()).select_from(some)).scalar_one() <= FEW
 
 
-def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple[ColumnElement[int], Select[Any]]]:
+def _sources(
+    state: OrderState | None, any_is_decided: bool, few_are_undecided: bool
+) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
     cancelled = CANCELLED.c.revision_id
@@ -152,8 +156,6 @@ def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple
     delivered = lines.where(arrived, ~has_result)
     if few_are_undecided:
         delivered = delivered.where(BATCH_LINE.c.batch.in_(select(UNCONFIRMED.c.batch)))
-    first_batch = select(func.min(RESULT.c.batch)).scalar_subquery()
-    first = select(func.min(line)).where(BATCH_LINE.c.batch == first_batch).scalar_subquery()
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],
         OrderState.PENDING: [
@@ -170,7 +172,7 @@ def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple
         OrderState.DELIVERED: [(line, delivered)],
         OrderState.ACCEPTED: [
             (judged, select(judged).where(verdict == Verdict.ACCEPTED.value)),
-            (line, lines.where(line >= first, has_result)),
+            *([(line, lines.where(has_result))] if any_is_decided else []),
         ],
         OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(verdict == Verdict.PARTLY_ACCEPTED.value))],
         OrderState.REJECTED: [(judged, select(judged).where(verdict == Verdict.REJECTED.value))],

@@ -29,8 +29,8 @@ class Submission(SQLModel, table=True):
         Index("submissions_of_batch", "batch"),
         Index("submissions_of_revision", "revision_id"),
         Index("submissions_of_correction", "correction_id"),
-        Index("submissions_by_status", "status", "id"),
-        Index("submissions_by_type", "type", "id"),
+        Index("submissions_by_status", "status", "submission_date", "id"),
+        Index("submissions_by_type", "type", "submission_date", "id"),
         Index("submissions_by_date", "submission_date", "id"),
     )
 
