@@ -6,6 +6,7 @@ corrections, stand in it in the order of recording, so that its first line is it
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +14,7 @@ from sqlalchemy import Row, and_, exists, func, literal_column, or_, select, tru
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from app.alarms.rules import MOST_COUNTED
+from app.alarms.rules import MOST_COUNTED, MOST_REJECTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNCONFIRMED, UNDELIVERED
@@ -129,7 +130,7 @@ def results_missing(session: Session, before: datetime, before_a_pull: datetime)
     known = exists().where(RESULT.c.batch == UNCONFIRMED.c.batch)
     waiting = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.trouble.is_(None), UNCONFIRMED.c.since < before, ~known)
     connection = session.connection()
-    batches = list(connection.execute(waiting.order_by(UNCONFIRMED.c.batch).limit(MOST_COUNTED)).scalars())
+    batches = list(connection.execute(waiting.order_by(UNCONFIRMED.c.batch).limit(MOST_STUCK)).scalars())
     last = {batch: tried[-1] for batch, tried in attempts(session, batches).items()} if batches else {}
     late = {
         batch: one
@@ -170,27 +171,40 @@ def rejected(session: Session, since: datetime) -> tuple[int, list[str]]:
 
     An order that was repaired, and so has a later revision, counts no more.
     """
-    connection, reasons, number = session.connection(), Counter[str](), 0
+    reasons, number = Counter[str](), 0
     later = aliased(REVISION)
-    repaired = exists().where(
-        REVISION.c.id == JUDGED_ORDER.c.revision_id,
-        later.c.conversion_id == REVISION.c.conversion_id,
-        later.c.id > JUDGED_ORDER.c.revision_id,
-    )
-    for judged, column, stands in (
-        (JUDGED_ORDER, SUBMISSION_ERROR.c.revision_id, ~repaired),
-        (JUDGED_CORRECTION, SUBMISSION_ERROR.c.correction_id, true()),
+    this = REVISION.c.id == JUDGED_ORDER.c.revision_id, later.c.conversion_id == REVISION.c.conversion_id
+    repairs = select(func.count()).where(*this, later.c.id > JUDGED_ORDER.c.revision_id).correlate(JUDGED_ORDER)
+    for judged, key, stands in (
+        (JUDGED_ORDER, "revision_id", repairs.scalar_subquery() == 0),
+        (JUDGED_CORRECTION, "correction_id", true()),
     ):
-        [key] = judged.primary_key
-        ids: list[int] = []
         for verdict in (Verdict.REJECTED, Verdict.PARTLY_ACCEPTED):
-            newest = select(key, judged.c.submission_id).where(judged.c.verdict == verdict.value, stands)
-            few = newest.order_by(key.desc()).limit(MOST_COUNTED).subquery()
-            recent = select(few.c[key.name]).join(SUBMISSION, SUBMISSION.c.id == few.c.submission_id)
-            ids += connection.execute(recent.where(SUBMISSION.c.recorded_at > since)).scalars()
-        number += len(ids)
-        told = select(SUBMISSION_ERROR.c.reason).where(
-            column.in_(ids[:MOST_COUNTED]), SUBMISSION_ERROR.c.rejects.is_(True)
-        )
-        reasons.update(connection.execute(told).scalars() if ids else ())
+            refused = select(judged.c[key], judged.c.submission_id).where(judged.c.verdict == verdict.value, stands)
+            newest = session.connection().execute(refused.order_by(judged.c[key].desc()).limit(MOST_REJECTED)).all()
+            ids = _recent(session, {row[0]: row.submission_id for row in newest}, since)
+            number += len(ids)
+            reasons.update(_reasons(session, key, ids))
     return number, [code for code, _ in reasons.most_common()]
+
+
+def _recent(session: Session, submissions: dict[int, int], since: datetime) -> list[int]:
+    """Return those records whose submissions were recorded after a time."""
+    recent: set[int] = set()
+    for some in _by_few(sorted(set(submissions.values()))):
+        found = select(SUBMISSION.c.id).where(SUBMISSION.c.id.in_(some), SUBMISSION.c.recorded_at > since)
+        recent.update(session.connection().execute(found).scalars())
+    return [record for record, submission in submissions.items() if submission in recent]
+
+
+def _reasons(session: Session, key: str, ids: list[int]) -> Iterator[str]:
+    for some in _by_few(ids):
+        told = select(SUBMISSION_ERROR.c.reason).where(
+            SUBMISSION_ERROR.c[key].in_(some), SUBMISSION_ERROR.c.rejects.is_(True)
+        )
+        yield from session.connection().execute(told).scalars()
+
+
+def _by_few(ids: list[int]) -> Iterator[list[int]]:
+    """Cut a list into such as are looked up by key, whatever the planner thinks of longer ones."""
+    return (ids[start : start + MOST_STUCK] for start in range(0, len(ids), MOST_STUCK))

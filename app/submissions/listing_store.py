@@ -44,7 +44,13 @@ def page(session: Session, wanted: Wanted, after: int) -> Sequence[Row[Any]]:
     return connection.execute(statement.limit(PAGE + 1)).all()
 
 
-_SHOWN: Final = select(SUBMISSION, BATCH.c.batch_id, BATCH.c.event_type).join(BATCH, BATCH.c.id == SUBMISSION.c.batch)
+_SHOWN: Final = select(SUBMISSION)
+
+
+def batches_of(session: Session, numbers: Collection[int]) -> dict[int, Row[Any]]:
+    """Return the id and the event type of batches."""
+    named = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.event_type).where(BATCH.c.id.in_(numbers))
+    return {row.id: row for row in session.connection().execute(named)} if numbers else {}
 
 
 def _with_reason(session: Session, statement: Select[Any], reason: str, after: int) -> Sequence[Row[Any]]:
