@@ -23,7 +23,7 @@ from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus
 from app.delivery.store import TROUBLE, attempts
 from app.ledger.deadlines_store import ARRIVED, NOT_ARRIVED, TO_LEAVE
-from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR, is_judged
 from app.submissions.submission import Verdict
 
 MOST_STUCK: Final = 100
@@ -180,7 +180,7 @@ def rejected(session: Session, since: datetime) -> tuple[int, list[str]]:
         (JUDGED_CORRECTION, "correction_id", true()),
     ):
         for verdict in (Verdict.REJECTED, Verdict.PARTLY_ACCEPTED):
-            refused = select(judged.c[key], judged.c.submission_id).where(judged.c.verdict == verdict.value, stands)
+            refused = select(judged.c[key], judged.c.submission_id).where(is_judged(judged, verdict), stands)
             newest = session.connection().execute(refused.order_by(judged.c[key].desc()).limit(MOST_REJECTED)).all()
             ids = _recent(session, {row[0]: row.submission_id for row in newest}, since)
             number += len(ids)

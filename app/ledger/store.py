@@ -19,7 +19,7 @@ from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
 from app.ledger.state import OrderState
-from app.submissions.store import JUDGED_ORDER, RESULT, order_verdicts, results
+from app.submissions.store import JUDGED_ORDER, RESULT, is_judged, order_verdicts, results
 from app.submissions.submission import Verdict
 
 PAGE: Final = 100
@@ -157,7 +157,7 @@ def _sources(
         select(func.count()).where(cancelled == omitted).correlate(LEFT_OUT).scalar_subquery()
     )  # one by one, as below
     left_out = select(omitted).where(ends == 0)
-    judged, verdict = JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict
+    judged = JUDGED_ORDER.c.revision_id
     own = select(func.count()).where(judged == line).correlate(BATCH_LINE).scalar_subquery()
     lines = select(line).where(own == 0)
     arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
@@ -181,11 +181,11 @@ def _sources(
         OrderState.UNKNOWN: [(line, lines.where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
         OrderState.DELIVERED: [(line, delivered)],
         OrderState.ACCEPTED: [
-            (judged, select(judged).where(verdict == Verdict.ACCEPTED.value)),
+            (judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.ACCEPTED))),
             *([(line, lines.where(known > 0))] if any_is_decided else []),
         ],
-        OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(verdict == Verdict.PARTLY_ACCEPTED.value))],
-        OrderState.REJECTED: [(judged, select(judged).where(verdict == Verdict.REJECTED.value))],
+        OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.PARTLY_ACCEPTED)))],
+        OrderState.REJECTED: [(judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.REJECTED)))],
     }
     return sources[state]
 

@@ -8,7 +8,18 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Row, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Row,
+    Table,
+    literal_column,
+    select,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches import verdicts_store
@@ -118,6 +129,12 @@ SUBMISSION_ERROR: Final = SubmissionError.__table__  # type: ignore[attr-defined
 RESULT: Final = Result.__table__  # type: ignore[attr-defined]
 JUDGED_ORDER: Final = verdicts_store.JUDGED_ORDER
 JUDGED_CORRECTION: Final = JudgedCorrection.__table__  # type: ignore[attr-defined]
+
+
+def is_judged(judged: Table, verdict: Verdict) -> ColumnElement[bool]:
+    """Say which records have a verdict. It is written out, since by a parameter an index of all of them is walked."""
+    same: ColumnElement[bool] = judged.c.verdict == literal_column(f"'{verdict.value}'")
+    return same
 
 
 def order_verdicts(session: Session, revision_ids: Collection[int]) -> dict[int, Verdict]:
