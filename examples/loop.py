@@ -169,7 +169,7 @@ class Loop:
         self.refused = refused(shop)
 
     def repair(self, shop: Shop, box: Sandbox) -> None:
-        """Repair what can be, the click ids by the shop, the contract at impact.com; send it again, and wait once more."""
+        """Repair what can be, the click ids by the shop, the contract there; send it again, and wait once more."""
         box.plant([{"reject": order_id, "reason": OTHER_PARTNER} for order_id in self.orders(OTHER_PARTNER)])
         for number, order_id in enumerate(self.orders(CLICK_LOST)):
             path = f"/orders/{quote(order_id, safe='')}/attribution"

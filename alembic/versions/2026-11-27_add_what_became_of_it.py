@@ -144,8 +144,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("submissions_by_date", "submission", ["submission_date", "id"], unique=False)
-    op.create_index("submissions_by_status", "submission", ["status", "id"], unique=False)
-    op.create_index("submissions_by_type", "submission", ["type", "id"], unique=False)
+    op.create_index("submissions_by_status", "submission", ["status", "submission_date", "id"], unique=False)
+    op.create_index("submissions_by_type", "submission", ["type", "submission_date", "id"], unique=False)
     op.create_index("submissions_of_batch", "submission", ["batch"], unique=False)
     op.create_index("submissions_of_correction", "submission", ["correction_id"], unique=False)
     op.create_index("submissions_of_revision", "submission", ["revision_id"], unique=False)

@@ -6,15 +6,16 @@ corrections, stand in it in the order of recording, so that its first line is it
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, and_, exists, func, literal_column, or_, select, true, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from app.actions import store as actions
-from app.alarms.rules import MOST_COUNTED
+from app.alarms.rules import MOST_COUNTED, MOST_REJECTED
 from app.batches.batch import HEADER_LINES
 from app.batches.modifications_store import LOOKED_AT_AGAIN
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, UNCONFIRMED, UNDELIVERED
@@ -22,14 +23,24 @@ from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import MOST_DENIALS, AttemptStatus
-from app.delivery.store import ATTEMPT, TROUBLE
+from app.delivery.store import TROUBLE, attempts
 from app.ledger.deadlines_store import ARRIVED, NOT_ARRIVED, TO_LEAVE
-from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR, is_judged
 from app.submissions.submission import Verdict
 
 MOST_STUCK: Final = 100
 """As many batches that wait for a person have an alarm each; a flood of alarms helps nobody."""
 FIRST_LINE: Final = HEADER_LINES + 1
+
+
+class Missing(NamedTuple):
+    """A batch without a result, and when and by which channel it was delivered."""
+
+    batch_id: str
+    filename: str
+    ended_at: datetime
+    channel: str
+
 
 _HOLD_REASON: Final = UNSENT_CORRECTION.c.hold_reason
 # The small tables stand in subqueries since SQLite, asked for a join, may begin at the large one.
@@ -125,24 +136,25 @@ def stopped_channels(session: Session) -> list[Row[Any]]:
     return list(session.connection().execute(select(TROUBLE).where(doubtful).order_by(TROUBLE.c.channel)))
 
 
-def results_missing(session: Session, before: datetime, before_a_pull: datetime) -> list[Row[Any]]:
-    """Return the oldest batches without a result, delivered before a time, or left in the folder before another one.
-
-    As batch_id, filename, and when and by which channel they were delivered.
-    """
-    late = or_(ATTEMPT.c.ended_at < before_a_pull, and_(ATTEMPT.c.ended_at < before, ATTEMPT.c.channel != "folder"))
-    delivered = ATTEMPT.c.status == AttemptStatus.DELIVERED.value, late
+def results_missing(session: Session, before: datetime, before_a_pull: datetime) -> list[Missing]:
+    """Return the oldest batches without a result, delivered before a time, or left in the folder before another one."""
     known = exists().where(RESULT.c.batch == UNCONFIRMED.c.batch)
-    last = select(func.max(ATTEMPT.c.number)).where(ATTEMPT.c.batch == UNCONFIRMED.c.batch).correlate(UNCONFIRMED)
-    waiting = (
-        select(BATCH.c.batch_id, BATCH.c.filename, ATTEMPT.c.ended_at, ATTEMPT.c.channel)
-        .join_from(UNCONFIRMED, BATCH, BATCH.c.id == UNCONFIRMED.c.batch)
-        .join(ATTEMPT, (ATTEMPT.c.batch == UNCONFIRMED.c.batch) & (ATTEMPT.c.number == last.scalar_subquery()))
-        .where(UNCONFIRMED.c.trouble.is_(None), *delivered, ~known)
-        .order_by(UNCONFIRMED.c.batch)
-        .limit(MOST_STUCK)
-    )
-    return list(session.connection().execute(waiting))
+    waiting = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.trouble.is_(None), UNCONFIRMED.c.since < before, ~known)
+    connection = session.connection()
+    batches = list(connection.execute(waiting.order_by(UNCONFIRMED.c.batch).limit(MOST_STUCK)).scalars())
+    last = {batch: tried[-1] for batch, tried in attempts(session, batches).items()} if batches else {}
+    late = {
+        batch: one
+        for batch, one in last.items()
+        if one.status == AttemptStatus.DELIVERED
+        and one.ended_at < (before_a_pull if one.channel == "folder" else before)
+    }
+    shown = sorted(late)[:MOST_STUCK]
+    files = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.filename).where(BATCH.c.id.in_(shown)).order_by(BATCH.c.id)
+    return [
+        Missing(row.batch_id, row.filename, late[row.id].ended_at, late[row.id].channel)
+        for row in (connection.execute(files) if shown else ())
+    ]
 
 
 def results_doubtful(session: Session, since: datetime) -> list[tuple[str, str, str, tuple[int | None, int]]]:
@@ -170,27 +182,40 @@ def rejected(session: Session, since: datetime) -> tuple[int, list[str]]:
 
     An order that was repaired, and so has a later revision, counts no more.
     """
-    connection, reasons, number = session.connection(), Counter[str](), 0
+    reasons, number = Counter[str](), 0
     later = aliased(REVISION)
-    repaired = exists().where(
-        REVISION.c.id == JUDGED_ORDER.c.revision_id,
-        later.c.conversion_id == REVISION.c.conversion_id,
-        later.c.id > JUDGED_ORDER.c.revision_id,
-    )
-    for judged, column, stands in (
-        (JUDGED_ORDER, SUBMISSION_ERROR.c.revision_id, ~repaired),
-        (JUDGED_CORRECTION, SUBMISSION_ERROR.c.correction_id, true()),
+    this = REVISION.c.id == JUDGED_ORDER.c.revision_id, later.c.conversion_id == REVISION.c.conversion_id
+    repairs = select(func.count()).where(*this, later.c.id > JUDGED_ORDER.c.revision_id).correlate(JUDGED_ORDER)
+    for judged, key, stands in (
+        (JUDGED_ORDER, "revision_id", repairs.scalar_subquery() == 0),
+        (JUDGED_CORRECTION, "correction_id", true()),
     ):
-        [key] = judged.primary_key
-        ids: list[int] = []
         for verdict in (Verdict.REJECTED, Verdict.PARTLY_ACCEPTED):
-            newest = select(key, judged.c.submission_id).where(judged.c.verdict == verdict.value, stands)
-            few = newest.order_by(key.desc()).limit(MOST_COUNTED).subquery()
-            recent = select(few.c[key.name]).join(SUBMISSION, SUBMISSION.c.id == few.c.submission_id)
-            ids += connection.execute(recent.where(SUBMISSION.c.recorded_at > since)).scalars()
-        number += len(ids)
-        told = select(SUBMISSION_ERROR.c.reason).where(
-            column.in_(ids[:MOST_COUNTED]), SUBMISSION_ERROR.c.rejects.is_(True)
-        )
-        reasons.update(connection.execute(told).scalars() if ids else ())
+            refused = select(judged.c[key], judged.c.submission_id).where(is_judged(judged, verdict), stands)
+            newest = session.connection().execute(refused.order_by(judged.c[key].desc()).limit(MOST_REJECTED)).all()
+            ids = _recent(session, {row[0]: row.submission_id for row in newest}, since)
+            number += len(ids)
+            reasons.update(_reasons(session, key, ids))
     return number, [code for code, _ in reasons.most_common()]
+
+
+def _recent(session: Session, submissions: dict[int, int], since: datetime) -> list[int]:
+    """Return those records whose submissions were recorded after a time."""
+    recent: set[int] = set()
+    for some in _by_few(sorted(set(submissions.values()))):
+        found = select(SUBMISSION.c.id).where(SUBMISSION.c.id.in_(some), SUBMISSION.c.recorded_at > since)
+        recent.update(session.connection().execute(found).scalars())
+    return [record for record, submission in submissions.items() if submission in recent]
+
+
+def _reasons(session: Session, key: str, ids: list[int]) -> Iterator[str]:
+    for some in _by_few(ids):
+        told = select(SUBMISSION_ERROR.c.reason).where(
+            SUBMISSION_ERROR.c[key].in_(some), SUBMISSION_ERROR.c.rejects.is_(True)
+        )
+        yield from session.connection().execute(told).scalars()
+
+
+def _by_few(ids: list[int]) -> Iterator[list[int]]:
+    """Cut a list into such as are looked up by key, whatever the planner thinks of longer ones."""
+    return (ids[start : start + MOST_STUCK] for start in range(0, len(ids), MOST_STUCK))

@@ -24,6 +24,7 @@ GIVEN_UP_TOLD_UNTIL: Final = timedelta(days=97)
 """A week after impact.com has forgotten what became of a file."""
 MOST_NAMED: Final = 3
 MOST_COUNTED: Final = 1_000
+MOST_REJECTED: Final = 300
 RESUME: Final = "`conversion-capture export --redeliver stuck`"
 
 
@@ -197,7 +198,7 @@ def orders_rejected(number: int, reasons: Sequence[tuple[str, str, str]]) -> lis
     """Say so if impact.com has not taken orders or corrections lately; `reasons` as code, meaning and what to do."""
     if not number:
         return []
-    count = f"{number} or more" if number >= MOST_COUNTED else number
+    count = f"{number} or more" if number >= MOST_REJECTED else number
     told = " ".join(f"{code}: {meaning}; {what_to_do}." for code, meaning, what_to_do in reasons[:MOST_NAMED])
     detail = (
         f"Orders and corrections that impact.com has not taken, or not whole: {count}; list orders with GET"

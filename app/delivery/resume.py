@@ -9,6 +9,7 @@ from app.batches.batch import BatchKind
 from app.config import Settings
 from app.delivery import calls_store as calls
 from app.delivery import store
+from app.delivery.attempt import IMPACT
 from app.delivery.deliver import way_of
 from app.errors import Conflict
 from app.event_type import HTTP_API
@@ -60,7 +61,7 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
     waiting = [row for row in store.waiting_for_a_person(session) if _is_current(session, row.batch)]
     for row in waiting:
         redeliver(session, settings, row.batch, row.event_type)
-    for channel in {*settings.channels_in_use, HTTP_API}:
+    for channel in {*settings.channels_in_use, HTTP_API, IMPACT}:
         store.try_channel_again(session, channel)
     return [row.batch_id for row in waiting]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.delivery import journal_store
 from app.delivery import store as deliveries
-from app.delivery.attempt import next_pull
+from app.delivery.attempt import IMPACT, next_pull
 from app.delivery.journal import SETTING, Journal
 from app.delivery.kept import Damaged, read_kept
 from app.doctor.finding import Finding, Status
@@ -63,7 +63,7 @@ def channels(service: Service) -> Iterator[Finding]:
     with service.database.snapshot() as session:
         troubles = {row.channel: row for row in deliveries.troubles(session)}
     repair = "Set it right; then restart the worker, or run `conversion-capture export --redeliver stuck`."
-    for name in [*service.channels, *([HTTP_API] if service.api else [])]:
+    for name in [*service.channels, *([HTTP_API, IMPACT] if service.api else [])]:
         trouble = troubles.get(name)
         if trouble is None:
             yield Finding("channel", Status.OK, f"{name} is in use.")

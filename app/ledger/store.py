@@ -19,11 +19,11 @@ from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
 from app.ledger.state import OrderState
-from app.submissions.store import JUDGED_ORDER, RESULT, order_verdicts
+from app.submissions.store import JUDGED_ORDER, RESULT, is_judged, order_verdicts, results
 from app.submissions.submission import Verdict
 
 PAGE: Final = 100
-FEW: Final = 20
+FEW: Final = 100
 """As many batches hold few enough orders to be looked through."""
 
 
@@ -122,22 +122,34 @@ def files_of(session: Session, batches: Collection[int]) -> dict[int, dict[str, 
 def page(session: Session, state: OrderState | None, after: int) -> list[int]:
     """Return up to PAGE + 1 newest revisions with an id above `after`, in the order of recording."""
     found: set[int] = set()
-    for revision_id, source in _sources(state, few_are_undecided=_few_are_undecided(session)):
+    for revision_id, source in _sources(state, *_results(session)):
         this, later = aliased(REVISION), aliased(REVISION)
         same_order = later.c.conversion_id == this.c.conversion_id
-        superseded = exists().where(this.c.id == revision_id, same_order, later.c.id > revision_id)
-        statement = source.where(revision_id > after, ~superseded).order_by(revision_id).limit(PAGE + 1)
+        newer = select(func.count()).where(this.c.id == revision_id, same_order, later.c.id > revision_id)
+        is_newest = newer.correlate(revision_id.table).scalar_subquery() == 0  # row by row, until a page is full
+        statement = source.where(revision_id > after, is_newest).order_by(revision_id).limit(PAGE + 1)
         found.update(session.connection().execute(statement).scalars())
     return sorted(found)[: PAGE + 1]
 
 
-def _few_are_undecided(session: Session) -> bool:
-    """Say whether so few batches wait for impact.com's word that their orders are found by them."""
-    some = select(UNCONFIRMED.c.batch).limit(FEW + 1).subquery()
-    return session.connection().execute(select(func.count()).select_from(some)).scalar_one() <= FEW
+def _results(session: Session) -> tuple[bool, list[int] | None]:
+    """Say whether any batch has a result, and return those that have arrived and have none, if they are few."""
+    connection = session.connection()
+    any_has = connection.execute(select(RESULT.c.batch).order_by(RESULT.c.batch).limit(1)).first() is not None
+    some = select(UNCONFIRMED.c.batch).order_by(UNCONFIRMED.c.batch).limit(FEW + 1)
+    batches = list(connection.execute(some).scalars())
+    if len(batches) > FEW:
+        return any_has, None
+    tried = select(ATTEMPT.c.batch).where(
+        ATTEMPT.c.batch.in_(batches), ATTEMPT.c.status == AttemptStatus.DELIVERED.value
+    )
+    arrived = set(connection.execute(tried).scalars()) if batches else set()
+    return any_has, sorted(arrived - set(results(session, batches)))
 
 
-def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple[ColumnElement[int], Select[Any]]]:
+def _sources(
+    state: OrderState | None, any_is_decided: bool, undecided: list[int] | None
+) -> list[tuple[ColumnElement[int], Select[Any]]]:
     """Return where the revisions in `state` are found: the small tables that say so, read along their keys."""
     waits, omitted, line = UNSENT.c.revision_id, LEFT_OUT.c.revision_id, BATCH_LINE.c.revision_id
     cancelled = CANCELLED.c.revision_id
@@ -145,15 +157,15 @@ def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple
         select(func.count()).where(cancelled == omitted).correlate(LEFT_OUT).scalar_subquery()
     )  # one by one, as below
     left_out = select(omitted).where(ends == 0)
-    judged, verdict = JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict
-    lines = select(line).where(~exists().where(judged == line))
+    judged = JUDGED_ORDER.c.revision_id
+    own = select(func.count()).where(judged == line).correlate(BATCH_LINE).scalar_subquery()
+    lines = select(line).where(own == 0)
     arrived = exists().where(ATTEMPT.c.batch == BATCH_LINE.c.batch, ATTEMPT.c.status == AttemptStatus.DELIVERED.value)
-    has_result = exists().where(RESULT.c.batch == BATCH_LINE.c.batch)
-    delivered = lines.where(arrived, ~has_result)
-    if few_are_undecided:
-        delivered = delivered.where(BATCH_LINE.c.batch.in_(select(UNCONFIRMED.c.batch)))
-    first_batch = select(func.min(RESULT.c.batch)).scalar_subquery()
-    first = select(func.min(line)).where(BATCH_LINE.c.batch == first_batch).scalar_subquery()
+    known = select(func.count()).where(RESULT.c.batch == BATCH_LINE.c.batch).correlate(BATCH_LINE).scalar_subquery()
+    if undecided is None:
+        delivered = lines.where(arrived, known == 0)
+    else:
+        delivered = lines.where(BATCH_LINE.c.batch.in_(undecided))
     sources: dict[OrderState | None, list[tuple[ColumnElement[int], Select[Any]]]] = {
         None: [(REVISION.c.id, select(REVISION.c.id))],
         OrderState.PENDING: [
@@ -169,11 +181,11 @@ def _sources(state: OrderState | None, *, few_are_undecided: bool) -> list[tuple
         OrderState.UNKNOWN: [(line, lines.where(BATCH_LINE.c.batch.in_(_queued(doubtful=True))))],
         OrderState.DELIVERED: [(line, delivered)],
         OrderState.ACCEPTED: [
-            (judged, select(judged).where(verdict == Verdict.ACCEPTED.value)),
-            (line, lines.where(line >= first, has_result)),
+            (judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.ACCEPTED))),
+            *([(line, lines.where(known > 0))] if any_is_decided else []),
         ],
-        OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(verdict == Verdict.PARTLY_ACCEPTED.value))],
-        OrderState.REJECTED: [(judged, select(judged).where(verdict == Verdict.REJECTED.value))],
+        OrderState.PARTLY_ACCEPTED: [(judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.PARTLY_ACCEPTED)))],
+        OrderState.REJECTED: [(judged, select(judged).where(is_judged(JUDGED_ORDER, Verdict.REJECTED)))],
     }
     return sources[state]
 

@@ -156,18 +156,19 @@ def reasons_against(session: Session, column: str, ids: Collection[int]) -> dict
 def show(session: Session, settings: Settings, rows: Sequence[Row[Any]]) -> list[SubmissionView]:
     """Return the views of submissions. What was sent is not among it: it holds personal data."""
     orders = store.orders_of(session, *_records(rows))
-    return [_view(settings, row, orders.get(_record(row))) for row in rows]
+    batches = store.batches_of(session, {row.batch for row in rows})
+    return [_view(settings, row, batches[row.batch], orders.get(_record(row))) for row in rows]
 
 
-def _view(settings: Settings, row: Row[Any], order: Row[Any] | None) -> SubmissionView:
-    event_type = settings.event_type(row.event_type)
+def _view(settings: Settings, row: Row[Any], batch: Row[Any], order: Row[Any] | None) -> SubmissionView:
+    event_type = settings.event_type(batch.event_type)
     extra = getattr(order, "extra", None)
     code = (orjson.loads(extra).get(EVENT_CODE) if extra else None) or getattr(event_type, "event_code", None)
     same = ("type", "status", "submission_date", "completion_date", "error_type", "error_reason")
     of_files = ("uri", "file_name", "total_records", "total_errors", "errors_uri")
     return SubmissionView(
         id=str(row.id),
-        batch=row.batch_id,
+        batch=batch.batch_id,
         batch_id=row.impact_id,
         campaign_id=getattr(event_type, "campaign_id", None),
         action_tracker_id=getattr(event_type, "action_tracker_id", None),

@@ -29,21 +29,42 @@ class Wanted:
 
 
 def page(session: Session, wanted: Wanted, after: int) -> Sequence[Row[Any]]:
-    """Return a page of submissions and one more; by date where dates are asked for, else as they were recorded."""
-    connection, one = session.connection(), SUBMISSION.c
-    statement = select(SUBMISSION, BATCH.c.batch_id, BATCH.c.event_type).join(BATCH, BATCH.c.id == one.batch)
+    """Return a page of submissions and one more, by their dates; those with a reason as they were recorded."""
+    one = SUBMISSION.c
+    statement = _SHOWN
     for column, value in ((one.status, wanted.status), (one.type, wanted.type)):
         statement = statement if value is None else statement.where(column == value)
-    if wanted.reason is not None:
-        with_reason = select(SUBMISSION_ERROR.c.submission_id).where(SUBMISSION_ERROR.c.reason == wanted.reason)
-        statement = statement.where(one.id.in_(with_reason))
     if wanted.conversion_id is not None:
         statement = statement.where(one.id.in_(_of_order(session, wanted.conversion_id)))
-    if wanted.since is None and wanted.until is None:
-        return connection.execute(statement.where(one.id > after).order_by(one.id).limit(PAGE + 1)).all()
+    connection = session.connection()
+    if wanted.reason is not None:
+        return _with_reason(session, statement.where(*_within(wanted, None, 0)), wanted.reason, after)
     began = connection.execute(select(one.submission_date).where(one.id == after)).scalar_one_or_none()
-    statement = statement.where(*_within(wanted, began, after))
-    return connection.execute(statement.order_by(one.submission_date, one.id).limit(PAGE + 1)).all()
+    statement = statement.where(*_within(wanted, began, after)).order_by(one.submission_date, one.id)
+    return connection.execute(statement.limit(PAGE + 1)).all()
+
+
+_SHOWN: Final = select(SUBMISSION)
+
+
+def batches_of(session: Session, numbers: Collection[int]) -> dict[int, Row[Any]]:
+    """Return the id and the event type of batches."""
+    named = select(BATCH.c.id, BATCH.c.batch_id, BATCH.c.event_type).where(BATCH.c.id.in_(numbers))
+    return {row.id: row for row in session.connection().execute(named)} if numbers else {}
+
+
+def _with_reason(session: Session, statement: Select[Any], reason: str, after: int) -> Sequence[Row[Any]]:
+    """Return a page of those submissions that have a reason, looked through by the reason's own index."""
+    connection, error = session.connection(), SUBMISSION_ERROR.c
+    found: list[Row[Any]] = []
+    while len(found) <= PAGE:
+        has_it = select(error.submission_id).distinct().where(error.reason == reason, error.submission_id > after)
+        ids = connection.execute(has_it.order_by(error.submission_id).limit(PAGE + 1)).scalars().all()
+        if not ids:
+            break
+        found += connection.execute(statement.where(SUBMISSION.c.id.in_(ids)).order_by(SUBMISSION.c.id)).all()
+        after = ids[-1]
+    return found[: PAGE + 1]
 
 
 def _within(wanted: Wanted, began: datetime | None, after: int) -> list[ColumnElement[bool]]:
@@ -80,12 +101,11 @@ def _ids(session: Session, statement: Select[Any]) -> list[int]:
 def of_orders_newest(session: Session, revision_id: int, batch: int | None) -> Sequence[Row[Any]]:
     """Return the submissions of a revision: of its call, or of the file that it stands in."""
     one = SUBMISSION.c
-    statement = select(SUBMISSION, BATCH.c.batch_id, BATCH.c.event_type).join(BATCH, BATCH.c.id == one.batch)
     connection = session.connection()
-    found = connection.execute(statement.where(one.revision_id == revision_id).order_by(one.id)).all()
+    found = connection.execute(_SHOWN.where(one.revision_id == revision_id).order_by(one.id)).all()
     if found or batch is None:
         return found
-    of_file = statement.where(one.batch == batch, one.revision_id.is_(None)).order_by(one.id)
+    of_file = _SHOWN.where(one.batch == batch, one.revision_id.is_(None)).order_by(one.id)
     return connection.execute(of_file.limit(PAGE)).all()
 
 
@@ -97,8 +117,7 @@ def batch_of(session: Session, revision_id: int) -> int | None:
 
 def find(session: Session, submission_id: int) -> Row[Any] | None:
     """Return a submission."""
-    statement = select(SUBMISSION, BATCH.c.batch_id, BATCH.c.event_type).join(BATCH, BATCH.c.id == SUBMISSION.c.batch)
-    return session.connection().execute(statement.where(SUBMISSION.c.id == submission_id)).one_or_none()
+    return session.connection().execute(_SHOWN.where(SUBMISSION.c.id == submission_id)).one_or_none()
 
 
 def errors(session: Session, submission_id: int, after: int) -> tuple[int, Sequence[Row[Any]]]:

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ColumnElement, ForeignKey, Index, Row, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Row,
+    Table,
+    literal_column,
+    select,
+)
 from sqlmodel import Field, Session, SQLModel
 
 from app.batches import verdicts_store
@@ -30,8 +41,8 @@ class Submission(SQLModel, table=True):
         Index("submissions_of_batch", "batch"),
         Index("submissions_of_revision", "revision_id"),
         Index("submissions_of_correction", "correction_id"),
-        Index("submissions_by_status", "status", "id"),
-        Index("submissions_by_type", "type", "id"),
+        Index("submissions_by_status", "status", "submission_date", "id"),
+        Index("submissions_by_type", "type", "submission_date", "id"),
         Index("submissions_by_date", "submission_date", "id"),
     )
 
@@ -121,6 +132,12 @@ JUDGED_ORDER: Final = verdicts_store.JUDGED_ORDER
 JUDGED_CORRECTION: Final = JudgedCorrection.__table__  # type: ignore[attr-defined]
 
 
+def is_judged(judged: Table, verdict: Verdict) -> ColumnElement[bool]:
+    """Say which records have a verdict. It is written out, since by a parameter an index of all of them is walked."""
+    same: ColumnElement[bool] = judged.c.verdict == literal_column(f"'{verdict.value}'")
+    return same
+
+
 def order_verdicts(session: Session, revision_ids: Collection[int]) -> dict[int, Verdict]:
     """Return what impact.com decided about revisions, of those that it has decided about."""
     connection = session.connection()
@@ -185,6 +202,6 @@ def refused_in(session: Session, batch: int) -> dict[int, Verdict]:
     return found
 
 
-def is_judged(session: Session, batch: int) -> bool:
+def has_result(session: Session, batch: int) -> bool:
     """Say whether everything is known of a batch."""
     return session.connection().execute(select(RESULT.c.batch).where(RESULT.c.batch == batch)).first() is not None

@@ -10,13 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from app import worker
-from app.batches.store import UNDELIVERED
+from app.batches.store import BATCH, UNDELIVERED
 from app.conversions.corrections_store import CANCELLED, CORRECTION
 from app.conversions.record import Outcome, record
 from app.database import Database
+from app.delivery import resume
 from app.delivery.parcel import Parcel, Progress
 from app.errors import ChannelRefused, ChannelUnavailable, OutcomeUnknown
 from app.ledger.export_routes import request_export
@@ -25,6 +26,7 @@ from app.promo_code import PromoRule, PromoRules
 from app.service import Service
 from tests.conftest import Clock, SettingsFactory
 from tests.soak import SOAK
+from tests.submissions.impact import Impact, filenames, look
 from tests.support import EXPORT_KEY, NOW, ORDER_KEY, bearer, body, order, parse_rfc4180, work
 
 TYPES: dict[str, dict[str, Any]] = {
@@ -357,6 +359,33 @@ def test_a_child_of_an_expired_parent_says_so_until_it_is_too_old_itself(
     clock.now = NOW + timedelta(days=88)
     assert export(client, service)["expired"] == 1
     assert get(client, "P-1")["state"] == "expired"
+
+
+def test_a_child_of_a_rejected_parent_is_held(client: TestClient, service: Service, clock: Clock) -> None:
+    """A parent that impact.com has not taken cannot be linked to; once it is taken, the child goes."""
+    chain(service)
+    export(client, service)
+    impact, [name] = Impact(), filenames(service.database)
+    impact.has(name, {"OrderId": "T-1", "Reason": "CONTRACT_NOT_FOUND"})
+    clock.now += timedelta(hours=1)
+    look(service, impact, clock)
+    assert export(client, service)["held"] == 1
+    child = get(client, "P-1")
+    assert (child["state"], child["hold_reason"]) == ("held", "parent_rejected")
+    assert "rejected by impact.com" in child["detail"]
+    redeliver(service, name)
+    clock.now += timedelta(hours=1)
+    impact.has(name, number="F-2")
+    look(service, impact, clock)
+    assert (export(client, service)["exported"], get(client, "P-1")["state"]) == (1, "delivered")
+
+
+def redeliver(service: Service, name: str) -> None:
+    """Send a file again."""
+    with service.database.transaction() as session:
+        batch = session.connection().execute(select(BATCH.c.id).where(BATCH.c.filename == name)).scalar_one()
+        resume.redeliver(session, service.settings, batch, "trial")
+    work(service)
 
 
 def test_a_child_does_not_follow_a_parent_of_another_customer(

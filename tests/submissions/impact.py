@@ -91,7 +91,11 @@ def export(service: Service, *orders: Any) -> list[str]:
     return filenames(service.database)
 
 
-def filenames(database: Database) -> list[str]:
-    """Return the names of all files, the oldest first."""
+def filenames(database: Database, after: int = 0) -> list[str]:
+    """Return the names of all files, or of those after a batch, the oldest first."""
     with database.snapshot() as session:
-        return list(session.connection().execute(select(BATCH.c.filename).order_by(BATCH.c.id)).scalars())
+        return list(
+            session.connection()
+            .execute(select(BATCH.c.filename).where(BATCH.c.id > after).order_by(BATCH.c.id))
+            .scalars()
+        )

@@ -17,6 +17,7 @@ from app.errors import ApiUnavailable, CredentialsRefused, OutcomeUnknown
 from app.service import Service
 from app.submissions.schedule import wait
 from app.submissions.store import RESULT, SUBMISSION
+from app.worker import Worker
 from tests.conftest import Clock
 from tests.corrections import Left, correct
 from tests.delivery.test_retries import Scripted
@@ -492,3 +493,11 @@ def test_lists_are_filtered_by_what_impact_says(
     for query in none:
         assert get(client, "/submissions", **query) == {"items": [], "next": None}, query
     assert client.get("/submissions/99", headers=bearer(READ_KEY)).json()["code"] == "SUBMISSION_NOT_FOUND"
+
+
+def test_the_worker_asks_where_there_is_an_account(service: Service, api: Impact) -> None:
+    """A thread of its own, so that impact.com's silence delays no delivery; without an account there is none."""
+    assert "follow_one" not in {thread.name for thread in Worker(service).threads}
+    service.api = api  # type: ignore[assignment]
+    assert "follow_one" in {thread.name for thread in Worker(service).threads}
+    assert "follow_one" not in {thread.name for thread in Worker(service, works=False).threads}
