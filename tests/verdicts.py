@@ -9,9 +9,9 @@ from sqlmodel import Session
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, UNCONFIRMED
 from app.conversions.corrections_store import CORRECTION
 from app.conversions.store import CONVERSION, REVISION
-from app.database import Database
+from app.database import Database, only_by_keys
 from app.submissions.hold_corrections import hold_corrections
-from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR, is_judged
 from tests.support import NOW
 
 Codes = Sequence[str] | Mapping[str, Sequence[str]]
@@ -24,11 +24,12 @@ def judge(database: Database, refused: Mapping[str, Codes], batch_id: str | None
     `refused` has the reasons by order id.
     """
     with database.transaction() as session:
-        judged = select(RESULT.c.batch)
-        open_ones = select(BATCH).where(BATCH.c.id.not_in(judged)).order_by(BATCH.c.id)
-        wanted = open_ones if batch_id is None else open_ones.where(BATCH.c.batch_id == batch_id)
+        only_by_keys(session)
+        batches = select(BATCH).order_by(BATCH.c.id)
+        wanted = batches if batch_id is None else batches.where(BATCH.c.batch_id == batch_id)
         for batch in session.connection().execute(wanted).all():
-            _judge(session, batch, refused)
+            if not is_judged(session, batch.id):
+                _judge(session, batch, refused)
 
 
 def _judge(session: Session, batch: Any, refused: Mapping[str, Codes]) -> None:

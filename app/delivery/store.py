@@ -273,8 +273,16 @@ def corrected_since(session: Session, batch: int) -> str | None:
 def changed_since(session: Session, batch: int) -> str | None:
     """Return the id of an order of a batch that was changed since, to be sent anew.
 
-    It had left with this batch and impact.com had not taken it; sent again as it was, it might be taken twice.
+    It had left with this batch and impact.com had not taken it; sent again as it was, it might be taken twice. For a
+    batch of corrections it is an order whose corrections are in what was sent of it since.
     """
+    absorbed = (
+        select(CONVERSION.c.order_id)
+        .join_from(CORRECTION_LINE, CORRECTION, CORRECTION.c.id == CORRECTION_LINE.c.correction_id)
+        .join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+        .where(CORRECTION_LINE.c.batch == batch, CORRECTION.c.revision_id.is_not(None))
+        .limit(1)
+    )
     its, later = aliased(REVISION), aliased(REVISION)
     order = (
         select(CONVERSION.c.order_id)
@@ -284,7 +292,9 @@ def changed_since(session: Session, batch: int) -> str | None:
         .where(BATCH_LINE.c.batch == batch)
         .limit(1)
     )
-    return session.connection().execute(order).scalar_one_or_none()
+    connection = session.connection()
+    found: str | None = connection.execute(order).scalar_one_or_none()
+    return found or connection.execute(absorbed).scalar_one_or_none()
 
 
 # Reading --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """An order as a correction of it finds it: what the shop has said of it, and what impact.com believes of that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -98,16 +98,20 @@ def _after_leaving(session: Session, case: Case, event_type: EventType | None, *
         standing,
         told=told,
         sent=sum(verdicts.get(one) is not Verdict.REJECTED for one in sent),
-        refused=bool(sent) and told != standing.lines and not waited,
+        refused=_is_refused(verdicts) and told != standing.lines and not waited,
     )
     return replace(case, standing=_closing(session, case.recorded, standing, sent, event_type))
 
 
-def _told(session: Session, recorded: Lines, sent: Sequence[int], verdicts: dict[int, Verdict]) -> Lines:
+def _is_refused(verdicts: Mapping[int, Verdict]) -> bool:
+    return any(one is not Verdict.ACCEPTED for one in verdicts.values())
+
+
+def _told(session: Session, recorded: Lines, sent: Sequence[int], verdicts: Mapping[int, Verdict]) -> Lines:
     """Return the lines as impact.com has them; what it has not judged counts as taken."""
     if not sent:
         return recorded
-    if not {Verdict.REJECTED, Verdict.PARTLY_ACCEPTED} & set(verdicts.values()):
+    if not _is_refused(verdicts):
         return store.lines_of(session, sent[-1:])[sent[-1]]
     taken = [one for one in sent if verdicts.get(one) is not Verdict.REJECTED]
     lines, said = store.lines_of(session, taken), ledger.told_as(session, taken)

@@ -361,5 +361,7 @@ def test_a_correction_of_a_refused_order_goes_with_the_order(shop: Merchant, out
     assert shop.resend(first[0]["id"], "A")["orders"] == 1
     assert shop.seen("A")["amount"] == "55.00"
     assert why(shop.resend(first[1]["id"], "A", status=200)) == {"A": TOLD}
+    again = shop.client.post(f"/batches/{first[1]['id']}/redelivery", headers=bearer(EXPORT_KEY))
+    assert "such as A:" in problem(again, 409, "CHANGED_SINCE")["detail"]
     shop.export()
     assert len(told(outbox)) == 2
