@@ -152,7 +152,7 @@ def take(session: Session, correction_ids: Sequence[int]) -> int:
     One that is held by now does not go.
     """
     mine = UNSENT_CORRECTION.c.correction_id.in_(_all_of(session, correction_ids))
-    return session.connection().execute(delete(UNSENT_CORRECTION).where(mine, _TO_LEAVE)).rowcount
+    return session.connection().execute(delete(UNSENT_CORRECTION).where(mine, or_(_TO_LEAVE, _IS_OF_NOTHING))).rowcount
 
 
 def hold(session: Session, holds: Sequence[Hold]) -> None:

@@ -15,6 +15,7 @@ from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT
 from app.submissions import follow_store
 from app.submissions import record_store as store
+from app.submissions.hold_corrections import hold_corrections
 from app.submissions.join import join
 from app.submissions.judge import Against, count_differs, file_verdict, forgiven, verdicts
 from app.submissions.record_store import CORRECTIONS, ORDERS
@@ -62,6 +63,8 @@ def record_call(session: Session, call: Row[Any], told: Told, now: datetime) -> 
     store.put_errors(session, submission_id, errors)
     rejected = any(error["rejects"] for error in errors)
     store.judge_one(session, kind, record, submission_id, Verdict.REJECTED if rejected else Verdict.ACCEPTED)
+    if rejected and kind is ORDERS:
+        hold_corrections(session, store.orders_of(session, [record]))
     follow_store.answered(session, call.id)
     settle_calls(session, batch, now)
 
@@ -152,6 +155,8 @@ def settle_file(
     last = {one.owner: row.id for row in complete for one in against[row.id]}
     refused = {owner: (verdict, last[owner]) for owner, verdict in found.items() if verdict is not Verdict.ACCEPTED}
     store.judge(session, batch, refused)
+    if refused and store.kind_of(batch) is ORDERS:
+        hold_corrections(session, store.orders_of(session, list(refused)))
     if not good:
         trouble = next(filter(None, troubles.values()))
         follow_store.note_trouble(session, batch.id, trouble.value)

@@ -12,8 +12,8 @@ from app.batches import store as batches
 from app.batches.batch import BatchKind
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import CORRECTION
-from app.conversions.store import CONVERSION
-from app.database import insert_new
+from app.conversions.store import CONVERSION, REVISION
+from app.database import insert_new, numbers
 from app.submissions.sent import Sent
 from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR
 from app.submissions.submission import COMPLETE, FileVerdict, Source, Told, Verdict
@@ -172,6 +172,12 @@ def verdicts_of(session: Session, batch: Row[Any]) -> dict[int, Verdict]:
 def _records(batch: Row[Any]) -> Select[Any]:
     kind = kind_of(batch)
     return select(kind.lines.c[kind.key]).where(kind.lines.c.batch == batch.id)
+
+
+def orders_of(session: Session, revision_ids: Sequence[int]) -> list[int]:
+    """Return the conversions that revisions are of."""
+    these = REVISION.c.id.in_(select(numbers(session, id=revision_ids).c.id))
+    return list(session.connection().execute(select(REVISION.c.conversion_id).where(these)).scalars())
 
 
 def put_result(
