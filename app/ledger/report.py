@@ -37,7 +37,7 @@ class DayView(BaseModel):
     impact: SideView | None
 
 
-class ReasonView(BaseModel):
+class CauseView(BaseModel):
     """A reason code of impact.com's or of ours, and what impact.com means by it."""
 
     code: str
@@ -57,7 +57,7 @@ class DifferenceView(BaseModel):
     impact: str | None
     impact_currency: str | None
     since: datetime | None
-    reasons: list[ReasonView]
+    reasons: list[CauseView]
     action_ids: list[str]
     detail: str
 
@@ -83,7 +83,7 @@ class ReconciliationView(BaseModel):
 
 def view(found: Found) -> DifferenceView:
     """Return a difference as it is shown."""
-    reasons = [ReasonView(code=code, meaning=_meaning(code)) for code in found.reasons]
+    reasons = [CauseView(code=code, meaning=_meaning(code)) for code in found.reasons]
     return DifferenceView(
         kind=found.kind,
         day=found.day,
