@@ -220,10 +220,10 @@ def test_actions_are_read_only_where_there_is_an_account(service: Service, impac
     def threads(**how: bool) -> set[str]:
         return {thread.name for thread in Worker(service, **how).threads}
 
-    assert "actions" not in threads()
+    assert "read_actions" not in threads()
     assert not read_actions(service)
     service.api = impact.api
-    assert "actions" in threads()
+    assert "read_actions" in threads()
     assert "actions" not in threads(works=False)
     assert read_actions(service)
     assert impact.calls
