@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import os
 import socket
 import sys
@@ -344,6 +345,7 @@ def _progress(what: str, things: str) -> Iterator[Any]:
 
 def main() -> None:
     """Run the command; a failure is one sentence on stderr and exit status 1."""
+    logs.configure(logging.WARNING)  # commands say themselves what they did; `serve` and `worker` tell more
     try:
         cli()
     except Failure as failure:

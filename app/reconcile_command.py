@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from app.errors import InvalidInput
 from app.ledger.reconcile import Files, check_period, known, reconcile
 from app.ledger.reconciliation import Found
 from app.ledger.report import Csv, First, report, table
@@ -42,7 +43,10 @@ def reconcile_sides(
 ) -> None:
     """Compare shop, service and impact.com. Exit status 1 if they differ, or if the command fails; 0 if they agree."""
     period = _day(first, "--from"), _day(last, "--to")
-    check_period(*period)
+    try:
+        check_period(*period)
+    except InvalidInput as wrong:
+        raise typer.BadParameter(wrong.faults[0].detail, param_hint="--to") from None
     service = assemble()
     service.prepare()
     listed, scratch = First(), Scratch()

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 ORDERS_PREFIX: Final = b"/orders/"
+_OURS: Final = "Value error, "
+"""What pydantic puts before a message of ours."""
 
 
 async def settings_of(request: Request) -> Settings:
@@ -192,7 +194,8 @@ def install_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def refuse_parameters(_request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [Fault("INVALID_PARAMETER", f"{one['msg']}.", pointer_to(*one["loc"])) for one in error.errors()]
+        told = [(one["msg"].removeprefix(_OURS).rstrip("."), one["loc"]) for one in error.errors()]
+        faults = [Fault("INVALID_PARAMETER", f"{message}.", pointer_to(*place)) for message, place in told]
         invalid = InvalidInput(faults)
         return _response(invalid.status, invalid.problem(), {})
 

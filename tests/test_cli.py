@@ -172,8 +172,10 @@ def test_what_waits_for_a_person_is_sent_again_on_purpose(database_with_orders: 
     """One batch by its id, or all that are stuck: the same bytes under the same name, by the next worker."""
     Path("out").write_text("no folder")
     kept = {"CAPTURE_DATABASE_URL": database_with_orders, "CAPTURE_FOLDER_PATH": "out", "CAPTURE_DELIVERY_TRIES": "1"}
-    [batch] = json.loads(run("export", "--wait", **kept).stdout)["batches"]
+    told = run("export", "--wait", **kept)
+    [batch] = json.loads(told.stdout)["batches"]
     assert batch["state"] == "failed"
+    assert [json.loads(line)["code"] for line in told.stderr.splitlines()]  # why: lines of the log, whole
     Path("out").unlink()
     assert batch["id"] in run("export", "--redeliver", "stuck", **kept).stdout
     run("export", "--wait", **kept)

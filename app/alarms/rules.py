@@ -78,7 +78,8 @@ def corrections_unsent(oldest: datetime | None, hours: int, now: datetime) -> li
     detail = (
         f"The oldest correction that has not been delivered was made at {_at(oldest)}, more than {hours} hours ago"
         " (CAPTURE_ALARM_UNSENT_HOURS): see that `conversion-capture export` runs each day, and in GET /batches that"
-        " what left of its order before is delivered, since it waits for that."
+        " what left of its order before is delivered, since it waits for that; with CAPTURE_CORRECTIONS_AFTER=accepted,"
+        " that impact.com's results of it are known."
     )
     return [Alarm(Kind.CORRECTIONS_UNSENT, "", detail)]
 
@@ -95,8 +96,9 @@ def corrections_held(held: Sequence[tuple[str, str, str | None]]) -> list[Alarm]
 
 _HELD: Final = {
     "zero_amount": (
-        "An order of nothing cannot be reversed by a file; reverse it in impact.com's interface or by its API. This is"
-        f" told for {HELD_TOLD_FOR.days} days."
+        "An order of nothing cannot be reversed by a file; reverse it in impact.com's interface, or set"
+        " CAPTURE_IMPACT_ACCOUNT_SID and CAPTURE_IMPACT_AUTH_TOKEN, and the next export does it by a call. This is told"
+        f" for {HELD_TOLD_FOR.days} days."
     )
 }
 

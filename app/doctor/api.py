@@ -13,10 +13,7 @@ from app.service import Service
 
 CHEAP: Final = "FTPFileSubmissions"
 _LOOK_BACK: Final = timedelta(minutes=1)
-_REPAIR: Final = (
-    "See that CAPTURE_IMPACT_ACCOUNT_SID and CAPTURE_IMPACT_AUTH_TOKEN are what impact.com shows under Settings → API,"
-    " and that the token may read submissions."
-)
+_REPAIR: Final = "impact.com shows both under Settings → API; the token has to be one that may read submissions."
 
 
 def api(service: Service) -> Iterator[Finding]:

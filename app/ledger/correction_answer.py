@@ -18,9 +18,11 @@ Level = Literal["item", "order"]
 
 DETAILS: Final = {
     CorrectionState.APPLIED: "Nothing of the order had left: the order itself was changed.",
-    CorrectionState.WAITING: "It leaves with the first export after all earlier files with this order have arrived.",
+    CorrectionState.WAITING: "It leaves with the first export after all earlier files with this order have arrived, or"
+    " were decided about by impact.com, where CAPTURE_CORRECTIONS_AFTER is accepted.",
     CorrectionState.HELD: "impact.com takes a line that leaves an amount at 0 for a modification, so that no file can"
-    " reverse this order: reverse it in impact.com's interface or by its API.",
+    " reverse this order: with an account for its API (CAPTURE_IMPACT_ACCOUNT_SID) a call does so with the next export;"
+    " without one, reverse it in impact.com's interface.",
 }
 DETAILS_OF_HOLDS: Final = {
     ORDER_REJECTED: "impact.com has not taken this order: what is left of it goes when the order is repaired and sent"

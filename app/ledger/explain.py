@@ -21,7 +21,7 @@ from app.ledger.orders import OrderDetail, find_conversion, show_one
 from app.submissions.store import Objection, objections_to_orders, order_verdicts
 
 SHOWN: Final = 10
-"""So many attempts at a delivery are told of, the last ones."""
+"""So many attempts at a delivery are told of, the last ones, and so many places of a reason, the first ones."""
 _SOURCES: Final = {"get": "by /capture", "post": "by the script", "redirect": "by a redirect"}
 
 
@@ -49,9 +49,8 @@ def explain(session: Session, settings: Settings, key: tuple[str, str], now: dat
     )
     steps = [
         *_click(session, settings, newest),
-        *map(_revision, revisions),
+        *_on_its_way(session, revisions, objections),
         *_left_out(view),
-        *_on_its_way(session, [one.revision_id for one in revisions], objections),
         *_corrections(view),
         *map(_action, actions),
     ]
@@ -110,16 +109,21 @@ def _left_out(view: OrderDetail) -> Iterator[Step]:
 
 
 def _on_its_way(
-    session: Session, revision_ids: Sequence[int], objections: dict[int, list[Objection]]
+    session: Session, revisions: Sequence[Recorded], objections: dict[int, list[Objection]]
 ) -> Iterator[Step]:
-    """Tell of each file that the order was in, what became of it, and what impact.com made of it."""
-    files = store.files(session, revision_ids)
-    batches = [row.id for row in files]
+    """Tell of each revision, the file that it was in, what became of that, and what impact.com made of it."""
+    revision_ids = [one.revision_id for one in revisions]
+    files = {row.revision_id: row for row in store.files(session, revision_ids)}
+    batches = [row.id for row in files.values()]
     attempts, results = deliveries.attempts(session, batches), store.results(session, batches)
     calls = {row.revision_id: row for row in store.calls(session, revision_ids)}
     submissions = store.submissions(session, batches, revision_ids)
     verdicts = order_verdicts(session, revision_ids)
-    for row in files:
+    for revision in revisions:
+        yield _revision(revision)
+        row = files.get(revision.revision_id)
+        if row is None:
+            continue
         text = f"Written to {row.filename}, from line {row.first_line} on, with {row.orders} orders in all."
         yield Step(at=row.created_at, stage=Stage.BATCH, text=text)
         yield from map(_attempt, attempts.get(row.id, [])[-SHOWN:])
@@ -141,7 +145,9 @@ def _attempt(row: Row[Any]) -> Step:
 
 def _call(row: Row[Any]) -> Step:
     told = f" {row.detail}" if row.detail else ""
-    text = f"Call of impact.com's API, {row.type}: {row.state}, after {row.tries} tries.{told}"
+    tries = "1 try" if row.tries == 1 else f"{row.tries} tries"
+    doubt = " An earlier try may have arrived." if row.was_unknown and row.state != "unknown" else ""
+    text = f"Call of impact.com's API, {row.type}: {row.state}, after {tries}.{told}{doubt}"
     return Step(at=row.ended_at or row.started_at, stage=Stage.DELIVERY, text=text)
 
 
@@ -154,15 +160,22 @@ def _submission(row: Row[Any]) -> Step:
 
 
 def _verdict(at: datetime | None, verdict: str, objections: Sequence[Objection]) -> Step:
-    told = [_objection(one) for one in objections]
+    told = _objections(objections)
     text = " ".join([f"impact.com's decision about it: {verdict.replace('_', ' ')}.", *told])
     return Step(at=at, stage=Stage.SUBMISSION, text=text)
 
 
-def _objection(one: Objection) -> str:
-    place = [f"SKU {one.sku}"] if one.sku else []
-    place += [f"line {one.line}"] if one.line else []
-    return f"{', '.join(place)}: {reason(one.code).sentence}" if place else reason(one.code).sentence
+def _objections(objections: Sequence[Objection]) -> Iterator[str]:
+    """Tell of each reason once, with the first of the places that it stands at."""
+    places: dict[str, list[str]] = {}
+    for one in objections:
+        place = [f"SKU {one.sku}"] if one.sku else []
+        place += [f"line {one.line}"] if one.line else []
+        places.setdefault(one.code, []).extend([", ".join(place)] if place else [])
+    for code, found in places.items():
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        at = f"{'; '.join(found[:SHOWN])}{more}: " if found else ""
+        yield f"{at}{reason(code).sentence}"
 
 
 # Afterwards -------------------------------------------------------------------------------------------------------

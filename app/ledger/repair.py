@@ -127,7 +127,7 @@ def _look(database: Database, batch_id: str, named: Collection[str]) -> _Refused
     faults = [
         Fault(
             "NOT_REFUSED",
-            "impact.com has not refused this order in this batch; GET /orders/{order_id} tells what became of it.",
+            f"impact.com has not refused {order_id} in this batch; GET /orders/{{order_id}} tells what became of it.",
             pointer_to("order_ids", place),
         )
         for place, order_id in enumerate(named)
@@ -218,7 +218,11 @@ def _view(refused: _Refused, chosen: Chosen, made: list[BatchView], orders: int)
         batches=made,
         orders=orders,
         left_out=[
-            LeftAloneView(order_id=one.order_id, detail=one.why, reasons=[ReasonView.of(code) for code in one.codes])
+            LeftAloneView(
+                order_id=one.order_id,
+                detail=one.why,
+                reasons=[ReasonView.of(code) for code in dict.fromkeys(one.codes)],
+            )
             for one in chosen.left
         ],
     )

@@ -23,7 +23,7 @@ class SideView(BaseModel):
     amount: str | None
 
 
-class DayView(BaseModel):
+class ComparedDayView(BaseModel):
     """A day (UTC, of the event date), event type and currency on each side; `impact` is null where it is not known.
 
     `day` is null for what says none.
@@ -37,7 +37,7 @@ class DayView(BaseModel):
     impact: SideView | None
 
 
-class CauseView(BaseModel):
+class ReasonCodeView(BaseModel):
     """A reason code of impact.com's or of ours, and what impact.com means by it."""
 
     code: str
@@ -57,7 +57,7 @@ class DifferenceView(BaseModel):
     impact: str | None
     impact_currency: str | None
     since: datetime | None
-    reasons: list[CauseView]
+    reasons: list[ReasonCodeView]
     action_ids: list[str]
     detail: str
 
@@ -73,7 +73,7 @@ class ReconciliationView(BaseModel):
     last: date = Field(serialization_alias="to")
     shop_is_a_file: bool
     impact_known_up_to: datetime | None
-    days: list[DayView]
+    days: list[ComparedDayView]
     counts: dict[Difference, int]
     too_young: int
     not_attributed: int
@@ -83,7 +83,7 @@ class ReconciliationView(BaseModel):
 
 def view(found: Found) -> DifferenceView:
     """Return a difference as it is shown."""
-    reasons = [CauseView(code=code, meaning=_meaning(code)) for code in found.reasons]
+    reasons = [ReasonCodeView(code=code, meaning=_meaning(code)) for code in found.reasons]
     return DifferenceView(
         kind=found.kind,
         day=found.day,
@@ -124,9 +124,9 @@ def report(
     )
 
 
-def _days(tally: Tally, *, impact_is_known: bool) -> Iterator[DayView]:
+def _days(tally: Tally, *, impact_is_known: bool) -> Iterator[ComparedDayView]:
     for (day, event_type, currency), sides in sorted(tally.days.items(), key=lambda one: (str(one[0][0]), *one[0][1:])):
-        yield DayView(
+        yield ComparedDayView(
             day=day,
             event_type=event_type,
             currency=currency,
@@ -217,7 +217,7 @@ def table(told: ReconciliationView) -> Iterator[str]:
         yield f"… and {told.differences_more:,} more differences; --format csv lists all."
     number = sum(told.counts.values())
     kinds = ", ".join(f"{kind.value} {count:,}" for kind, count in sorted(told.counts.items()))
-    yield f"{number:,} differences: {kinds}." if number else "No differences."
+    yield f"{number:,} {'difference' if number == 1 else 'differences'}: {kinds}." if number else "No differences."
     yield (
         f"{told.too_young:,} too young to be judged; {told.not_attributed:,} credited to nobody, so that impact.com is"
         " not told of them."

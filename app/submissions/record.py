@@ -218,7 +218,8 @@ def _finish(
     store.put_result(session, batch.id, verdict, accepted, rejected, source.value, now)
     follow_store.confirmed(session, batch.id)
     facts = {"batch": batch.id, "verdict": verdict.value, "accepted": accepted, "rejected": rejected}
-    logger.log(logging.INFO if accepted == number else logging.WARNING, "submission.result", extra=facts)
+    is_news = accepted < number and source is not Source.FILE  # who reads a report knows what it says
+    logger.log(logging.WARNING if is_news else logging.INFO, "submission.result", extra=facts)
 
 
 def arrived(session: Session, batch: Row[Any], told: Told, now: datetime, by: str = IMPACT) -> None:

@@ -135,6 +135,15 @@ def test_an_order_that_was_refused(shop: Merchant, code: str) -> None:
     assert all(sentence.endswith(".") for sentence in told["next"])
 
 
+def test_a_reason_of_many_lines_is_told_once(shop: Merchant) -> None:
+    """An order of 300 items that is refused line by line is no page of the same sentence."""
+    batch = shop.sent(ID, refused={ID: {"A-198237465": FIX, "A-91827645": FIX}})
+    assert said(ask(shop), "submission").count("ACTIONTRACKER_NOT_FOUND: ") == 1
+    assert "SKU A-198237465; SKU A-91827645: ACTIONTRACKER_NOT_FOUND: " in said(ask(shop), "submission")
+    [left] = shop.resend(batch, status=200)["left_out"]
+    assert [one["code"] for one in left["reasons"]] == FIX
+
+
 def test_an_order_that_was_taken_in_part(shop: Merchant) -> None:
     """It is credited with what was taken, and what is missing is named."""
     shop.sent(ID, refused={ID: {BALL: ["MALFORMED"]}})
@@ -151,7 +160,7 @@ def test_an_order_that_was_repaired(shop: Merchant) -> None:
     judge(shop.service.database, {})
     told = ask(shop)
     assert told["credited"] is True
-    assert stages(told)[2:] == ["batch", "delivery", "submission"] * 2 + ["correction"]
+    assert stages(told)[1:] == ["order", "batch", "delivery", "submission"] * 2 + ["correction"]
     assert "Recorded anew, as revision 2: 2 items, 55.00 USD" in said(told, "order")
 
 

@@ -39,13 +39,15 @@ def test_sides_are_compared_by_the_command(sqlite_url: str, tmp_path: Path) -> N
     assert [(row["kind"], row["order_id"], row["impact"]) for row in rows] == [("missing_in_service", "A-9", "7.00")]
     table = reconcile("--actions", str(actions), status=1)
     assert "missing_in_service: A-9" in table
-    assert "1 differences: missing_in_service 1." in table
+    assert "1 difference: missing_in_service 1." in table
 
 
 def test_what_cannot_be_compared_is_said_in_a_sentence(sqlite_url: str, tmp_path: Path) -> None:
     """A wrong day is wrong usage; a file that is not there is a failure."""
     wrong = run("reconcile", "--from", "yesterday", "--to", "2026-11-01", CAPTURE_DATABASE_URL=sqlite_url)
     assert (wrong.returncode, "write the day as 2026-11-22" in wrong.stderr) == (2, True)
+    long = run("reconcile", "--from", "2026-01-01", "--to", "2026-11-01", CAPTURE_DATABASE_URL=sqlite_url)
+    assert (long.returncode, "45" in long.stderr, "/query" in long.stderr) == (2, True, False)
     period = ("--from", "2026-11-01", "--to", "2026-11-01")
     absent = run("reconcile", *period, "--shop", str(tmp_path / "none.csv"), CAPTURE_DATABASE_URL=sqlite_url)
     assert (absent.returncode, absent.stderr.count("\n")) == (1, 1)

@@ -223,6 +223,7 @@ def test_days_that_are_none_are_refused(client: TestClient, query: str) -> None:
     answer = client.get(f"/totals?{query}", headers=bearer(READ_KEY))
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert answer.json()["errors"][0]["pointer"].startswith("/query/")
+    assert "Value error" not in answer.text
 
 
 def test_the_longest_span_and_the_last_day_there_is(client: TestClient) -> None:
