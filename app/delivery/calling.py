@@ -233,6 +233,8 @@ def _ended(
     if isinstance(failure, ApiRefused) and is_of_the_call(failure):
         told |= {"code": _codes(failure), "detail": "; ".join(failure.reasons) or str(failure)}
         return told | {"state": CallState.REFUSED.value}, timedelta(), None
+    if isinstance(failure, ApiUnavailable) and failure.doubtful:  # made again at once; a duplicate may be our own then
+        told |= {"was_unknown": True}
     again = ApiUnavailable(str(failure)) if isinstance(failure, ApiRefused) else failure
     return told | {"state": CallState.FAILED.value}, None, again
 

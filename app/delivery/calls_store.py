@@ -37,7 +37,7 @@ from app.event_type import HTTP_API
 class CallState(StrEnum):
     """How a call stands. `unknown`: impact.com may have taken it, or may not; `refused`: it has not, and says why.
 
-    `failed`: it has certainly not taken it, through no fault of the call's, which is made again.
+    `failed`: it says that it has not taken it, through no fault of the call's, which is made again.
     """
 
     STARTED = "started"

@@ -294,6 +294,21 @@ def test_while_the_api_is_away_nothing_is_lost(
     assert impact.orders()[3:] == list("DEABC")  # those that were never tried go first
 
 
+@pytest.mark.parametrize(("status", "may_be_ours"), [(500, True), (502, True), (504, True), (429, False), (404, False)])
+def test_a_call_that_failed_at_impact_may_have_been_taken(
+    calling_service: Service, impact: Impact, status: int, may_be_ours: bool
+) -> None:
+    """A gateway's 5xx can come after the order was taken: the second try's CONV_DUPLICATE is then no refusal of it."""
+    impact.after = lambda _order_id: httpx.Response(status)
+    export(calling_service, "A")
+    impact.after = lambda _order_id: None
+    calling_service.clock.now += timedelta(minutes=15)  # type: ignore[attr-defined]
+    try_again(calling_service)
+    assert [(row.state, row.was_unknown, row.tries) for row in rows(calling_service, CALL)] == [
+        ("queued", may_be_ours, 2)
+    ]
+
+
 def test_refused_credentials_stop_the_channel(calling_service: Service, impact: Impact, files: Shipments) -> None:
     """After three refusals nothing more is called, before the account is locked; files go on, and a person is told."""
     impact.answer = lambda _order_id: httpx.Response(401)
