@@ -21,6 +21,7 @@ from app.delivery.attempt import IMPACT
 from app.delivery.calls_store import UNANSWERED, CallState
 from app.delivery.file_submissions import LIST, listed
 from app.errors import ApiRefused, ApiUnavailable, CredentialsRefused
+from app.event_type import HTTP_API
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file
 from app.submissions.refusal import codes_of
@@ -38,7 +39,6 @@ from app.submissions.submission import (
 
 logger = logging.getLogger(__name__)
 
-HTTP_API: Final = "http_api"
 ERROR_ROWS: Final = ("ErrorDetail", "ErrorDetails")
 
 
@@ -143,7 +143,7 @@ class Follower:
                 self._give_up(row)
             elif self._is_new(row, now):
                 self._put_off(UNCONFIRMED, row.batch, row.token, 0, row.since + self._first - now)
-            elif (row.channel or self._settings.channel_of(row.event_type)) == HTTP_API:
+            elif row.channel == HTTP_API:
                 self._settle_calls(row, now)
             else:
                 files.append(row)

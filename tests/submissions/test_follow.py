@@ -119,6 +119,18 @@ def test_an_error_of_the_whole_order_rejects_it(
     assert (states(client, "A"), get(client, "/batches")["items"][0]["state"]) == (["rejected"], "rejected")
 
 
+def test_a_file_is_looked_for_though_orders_leave_by_calls_since(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """What left as a file is in impact.com's list of files, whatever the settings say by now."""
+    [name] = export(service, "A")
+    service.settings = service.settings.model_copy(update={"channel": "http_api"})
+    api.has(name, error(OrderId="A"))
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A") == ["rejected"]
+
+
 def test_one_listing_serves_all_files(service: Service, api: Impact, clock: Clock) -> None:
     """The budget is for files, not for orders: files that are due together cost one call."""
     for number in range(3):
