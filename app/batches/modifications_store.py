@@ -164,6 +164,24 @@ def hold(session: Session, holds: Sequence[Hold]) -> None:
         session.connection().execute(noted, rows)
 
 
+def release(session: Session, conversion_ids: Sequence[int], reason: str) -> None:
+    """Let those corrections of these orders leave that were held for one reason."""
+    held = UNSENT_CORRECTION.c.conversion_id.in_(_all_of(session, conversion_ids))
+    these = update(UNSENT_CORRECTION).where(held, UNSENT_CORRECTION.c.hold_reason == reason)
+    session.connection().execute(these.values(hold_reason=None, hold_detail=None))
+
+
+def never_told(session: Session, correction_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """Return id, conversion_id and event_type of those reversals that neither wait nor stand in a file."""
+    columns = CORRECTION.c.id, CORRECTION.c.conversion_id, CONVERSION.c.event_type
+    reversals = select(*columns).join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+    neither = [
+        ~exists().where(table.c.correction_id == CORRECTION.c.id) for table in (CORRECTION_LINE, UNSENT_CORRECTION)
+    ]
+    mine = CORRECTION.c.id.in_(_all_of(session, correction_ids)), CORRECTION.c.reverses.is_(True)
+    return session.connection().execute(reversals.where(*mine, *neither)).all()
+
+
 # What they say ----------------------------------------------------------------------------------------------------
 
 

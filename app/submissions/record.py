@@ -15,7 +15,7 @@ from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT
 from app.submissions import follow_store
 from app.submissions import record_store as store
-from app.submissions.hold_corrections import hold_corrections
+from app.submissions.hold_corrections import hold_corrections, release_corrections
 from app.submissions.join import join
 from app.submissions.judge import Against, count_differs, file_verdict, forgiven, verdicts
 from app.submissions.record_store import CORRECTIONS, ORDERS
@@ -154,9 +154,10 @@ def settle_file(
     found = verdicts(parts, [against[row.id] for row in good or complete])
     last = {one.owner: row.id for row in complete for one in against[row.id]}
     refused = {owner: (verdict, last[owner]) for owner, verdict in found.items() if verdict is not Verdict.ACCEPTED}
+    before = store.verdicts_of(session, batch)
     store.judge(session, batch, refused)
-    if refused and store.kind_of(batch) is ORDERS:
-        hold_corrections(session, store.orders_of(session, list(refused)))
+    if store.kind_of(batch) is ORDERS:
+        _see_to_corrections(session, before, found)
     if not good:
         trouble = next(filter(None, troubles.values()))
         follow_store.note_trouble(session, batch.id, trouble.value)
@@ -165,6 +166,15 @@ def settle_file(
         counted = {one: sum(verdict is one for verdict in found.values()) for one in Verdict}
         _finish(session, batch, len(found), counted, source, now)
     return None
+
+
+def _see_to_corrections(session: Session, before: Mapping[int, Verdict], found: Mapping[int, Verdict]) -> None:
+    """Hold the corrections of orders that were not taken, and let those leave of orders that were taken after all."""
+    if refused := [one for one, verdict in found.items() if verdict is not Verdict.ACCEPTED]:
+        hold_corrections(session, store.orders_of(session, refused))
+    was_rejected = [one for one, verdict in before.items() if verdict is Verdict.REJECTED]
+    if taken := [one for one in was_rejected if found[one] is not Verdict.REJECTED]:
+        release_corrections(session, store.orders_of(session, taken))
 
 
 def _judged_errors(

@@ -22,7 +22,7 @@ from tests.conftest import Clock
 from tests.corrections import Left, correct
 from tests.delivery.test_retries import Scripted
 from tests.submissions.impact import Impact, export, filenames, follower, look, make_due
-from tests.support import NOW, READ_KEY, bearer, order, work
+from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, order, work
 
 EXAMPLE = json.loads(Path(__file__).with_name("api-submission.json").read_text("utf-8"))
 HOUR = timedelta(hours=1)
@@ -235,6 +235,41 @@ def test_the_same_file_again_takes_nothing_back(
     look(service, api, clock)
     assert states(client, "A", "B") == ["accepted", "accepted"]
     assert get(client, "/orders/A")["reasons"] == []
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["correction-first", "verdict-first"])
+def test_what_was_held_of_a_refused_order_leaves_once_it_is_taken(
+    service: Service, client: TestClient, api: Impact, clock: Clock, early: bool
+) -> None:
+    """The same file again may be taken: then impact.com is told what was given back, or it would pay for it."""
+    [name] = export(service, "A", "B", "C")
+    wishes = {"A/refunds": {"items": [{"sku": "SKU-0", "amount": "1.00"}]}, "B/reversals": {}, "C/reversals": {}}
+
+    def give_back() -> None:
+        for path, wish in wishes.items():
+            content = {"reason": "ITEM_RETURNED", **wish}
+            answer = client.post(f"/orders/{path}", json=content, headers=bearer(ORDER_KEY))
+            assert answer.is_success, answer.text
+
+    if early:
+        give_back()
+    api.has(name, *(error(OrderId=one) for one in "ABC"), records=6)
+    clock.now += HOUR
+    look(service, api, clock)
+    if not early:
+        give_back()
+    assert len(export(service)) == 1
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="C"), records=6, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "accepted", "rejected"]
+    sent = export(service)[1:]
+    told = "".join(service.channels["folder"].path.joinpath(one).read_text() for one in sent)  # type: ignore[attr-defined]
+    lines = [line for line in told.splitlines() if "ITEM_RETURNED" in line]
+    assert (len(lines), any(",B," in one for one in lines), any(",C," in one for one in lines)) == (2, True, False)
 
 
 def test_corrections_are_followed_like_orders(service: Service, client: TestClient, api: Impact, clock: Clock) -> None:
