@@ -20,7 +20,7 @@ from app.delivery.api import Api
 from app.delivery.attempt import IMPACT
 from app.delivery.calls_store import UNANSWERED, CallState
 from app.delivery.file_submissions import LIST, listed
-from app.errors import ApiRefused, ApiUnavailable, CredentialsRefused
+from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, CredentialsRefused
 from app.event_type import HTTP_API
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file
@@ -40,6 +40,8 @@ from app.submissions.submission import (
 logger = logging.getLogger(__name__)
 
 ERROR_ROWS: Final = ("ErrorDetail", "ErrorDetails")
+MOST_FAILURES: Final = 3
+"""When the errors of so many files in one listing cannot be read, the API is taken to be away."""
 
 
 class Follower:
@@ -166,12 +168,28 @@ class Follower:
             told = read_submission(row)
             if told.file_name in names and told.file_name is not None:
                 shown[told.file_name].append(told)
+        failures = 0
         for file in files:
-            found = [(told, self._errors(told)) for told in shown[file.filename]]
-            self._record_file(file, found, now)
+            try:
+                found = [(told, self._errors(told)) for told in shown[file.filename]]
+            except BudgetSpent:
+                raise
+            except ApiUnavailable as away:  # the errors of one file that cannot be read keep no other back
+                logger.warning("submission.errors_not_read", extra={"batch": file.batch, "detail": str(away)})
+                later = wait(file.looks + 1, self._settings.file_poll_seconds)
+                self._put_off(UNCONFIRMED, file.batch, file.token, file.looks + 1, later)
+                failures += 1
+                if failures >= MOST_FAILURES:
+                    raise
+            else:
+                self._record_file(file, found, now)
 
     def _errors(self, told: Told) -> list[ErrorLine]:
-        """Return the errors of a file, by the address that impact.com names, else by the one that it documents."""
+        """Return the errors of a file, by the address that impact.com names, else by the one that it documents.
+
+        Raises ApiUnavailable if it neither counts nor lists them.
+        """
+        is_answered = False
         if not told.is_complete or told.total_errors == 0:
             return []
         documented = None if told.impact_id is None else f"{LIST}/{told.impact_id}/ErrorDetails"
@@ -181,8 +199,11 @@ class Follower:
             except ApiRefused as refused:
                 logger.warning("submission.no_errors_there", extra={"http_status": refused.http_status})
                 continue
+            is_answered = True
             if rows := [read_error(row) for page in pages for row in page]:
                 return rows
+        if told.total_errors is None and not is_answered:
+            raise ApiUnavailable("impact.com neither counts nor lists the errors of a file.")
         return []
 
     @retried

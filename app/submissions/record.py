@@ -201,7 +201,8 @@ def _trouble(row: Row[Any], batch: Row[Any], errors: Sequence[tuple[Row[Any], bo
     """Return what does not add up in a submission."""
     if count_differs(row.total_records, batch.rows):
         return Trouble.RECORDS_DIFFER
-    if row.total_records != 0 and len(errors) < (row.total_errors or 0):
+    counted = row.total_errors or int(bool(row.error_reason or row.error_type))
+    if row.total_records != 0 and len(errors) < counted:
         return Trouble.ERRORS_MISSING
     unjoined = any(error.revision_id is None and error.correction_id is None and stands for error, stands in errors)
     return Trouble.NOT_JOINED if unjoined else None

@@ -148,6 +148,22 @@ def test_one_listing_serves_all_files(service: Service, api: Impact, clock: Cloc
         assert len(session.connection().execute(select(RESULT)).all()) == 3
 
 
+def test_errors_that_cannot_be_read_keep_no_other_file_back(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """An address that never answers costs the results of its own file alone, and is asked again at growing intervals."""
+    first, second = export(service, "A"), export(service, "B")[1]
+    api.has(first[0], error(OrderId="A"), records=2)
+    api.has(second, error(OrderId="B"), records=2, number="F-2")
+    clock.now += HOUR
+    api.away = {"/Advertisers/SID/FTPSubmissions/F-1/Errors"}
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["delivered", "rejected"]
+    api.away.clear()
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["rejected", "rejected"]
+
+
 def test_nothing_is_asked_before_it_can_be_known(service: Service, api: Impact, clock: Clock) -> None:
     """The first look comes after CAPTURE_FILE_POLL_SECONDS, later ones at growing intervals."""
     export(service, "A")
@@ -178,6 +194,8 @@ TROUBLES: list[tuple[dict[str, Any], list[dict[str, Any]], str, str]] = [
     ({"records": 3}, [], "records_differ", "delivered"),
     ({"TotalErrors": 2}, [error(2, OrderId="A")], "errors_missing", "partly_accepted"),
     ({"records": 4}, [error(OrderId="nobody")], "not_joined", "delivered"),
+    ({"records": 4, "ErrorReason": "CONTRACT_NOT_FOUND"}, [], "errors_missing", "delivered"),
+    ({"records": 4, "ErrorType": "Validation"}, [], "errors_missing", "delivered"),
 ]
 
 
@@ -200,6 +218,21 @@ def test_what_does_not_add_up_is_no_success(
     assert states(client, "A", "B") == [of_a, "delivered"]
     with service.database.snapshot() as session:
         assert session.connection().execute(select(UNCONFIRMED.c.trouble)).scalar_one() == trouble
+
+
+def test_a_file_whose_errors_are_neither_counted_nor_listed_is_no_success(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """That there are none is known by their number, or by a list that is empty; by neither, nothing is known."""
+    [name] = export(service, "A")
+    api.has(name, records=2, TotalErrors="some")
+    lists, api.errors = api.errors, {}
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A") == ["delivered"]
+    api.errors = lists
+    look(service, api, clock)
+    assert states(client, "A") == ["accepted"]
 
 
 def test_a_file_of_which_nothing_was_read_is_rejected(
