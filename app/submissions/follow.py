@@ -163,7 +163,7 @@ class Follower:
         """Look for files in one listing, and record what it shows of each."""
         names = {row.filename for row in files}
         shown: defaultdict[str, list[Told]] = defaultdict(list)
-        since = max(min(row.since for row in files), now - KEPT)
+        since = max(min(row.created_at for row in files), now - KEPT)  # before a restore one may have left long ago
         for row in self._ask(lambda: list(listed(self._api, since, now))):
             told = read_submission(row)
             if told.file_name in names and told.file_name is not None:
@@ -213,6 +213,9 @@ class Follower:
         with self._database.transaction() as session:
             batch = record_store.lock(session, file.batch)
             if not follow_store.holds(session, UNCONFIRMED, file.batch, file.token):
+                return
+            if follow_store.is_leaving(session, batch.id):  # what comes of that belongs to the result
+                follow_store.put_off(session, UNCONFIRMED, file.batch, file.token, file.looks, LEASE)
                 return
             before = record_store.submissions_of(session, batch.id)
             known = {row.impact_id for row in before if record_store.is_complete(row)}

@@ -38,7 +38,7 @@ def claim_batches(session: Session, lease: timedelta) -> list[Row[Any]]:
     due = select(UNCONFIRMED).where(UNCONFIRMED.c.due_at <= now).order_by(UNCONFIRMED.c.due_at).limit(MOST_BATCHES)
     rows = connection.execute(due.with_for_update(skip_locked=True)).all()
     mine = [row.batch for row in rows if _move_on(session, UNCONFIRMED, row.batch, row.token, now + lease)]
-    told = select(BATCH.c.filename, BATCH.c.event_type, BATCH.c.channel, UNCONFIRMED)
+    told = select(BATCH.c.filename, BATCH.c.created_at, BATCH.c.channel, UNCONFIRMED)
     joined = told.join(UNCONFIRMED, UNCONFIRMED.c.batch == BATCH.c.id).where(BATCH.c.id.in_(mine))
     return list(connection.execute(joined.order_by(BATCH.c.id))) if mine else []
 
@@ -92,6 +92,13 @@ def is_looked_after(session: Session, batch: int) -> bool:
     """Say whether something of a batch is still to be learned."""
     one = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch == batch)
     return session.connection().execute(one).first() is not None
+
+
+def is_leaving(session: Session, batch: int) -> bool:
+    """Say whether a batch is being sent right now; nobody begins to until the transaction ends."""
+    lease = select(UNDELIVERED.c.leased_until).where(UNDELIVERED.c.batch == batch).with_for_update()
+    until = session.connection().execute(lease).scalar_one_or_none()
+    return until is not None and until > database_now(session)
 
 
 def not_arrived(session: Session, batches: Collection[int]) -> set[int]:

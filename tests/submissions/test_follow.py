@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, update
 
 from app.batches.store import BATCH, BATCH_LINE, UNCONFIRMED, UNDELIVERED
 from app.database import Database
+from app.delivery import deliver
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.store import ATTEMPT
 from app.errors import ApiUnavailable, CredentialsRefused, OutcomeUnknown
@@ -386,6 +387,44 @@ def test_a_delivery_that_waits_for_a_person_is_confirmed_by_what_is_found(
         attempts = session.connection().execute(select(ATTEMPT.c.channel, ATTEMPT.c.status)).all()
         assert tuple(attempts[-1]) == ("impact.com", "delivered")
         assert session.connection().execute(select(UNDELIVERED)).all() == []
+
+
+def test_a_file_that_left_before_a_restore_is_found(service: Service, api: Impact, clock: Clock) -> None:
+    """It is known from the journal alone, and counts as doubtful since then; it was submitted when it was made."""
+    export(service, "A")
+    with service.database.transaction() as session:
+        since = session.connection().execute(select(BATCH.c.created_at)).scalar_one()
+        session.connection().execute(update(UNCONFIRMED).values(since=since + timedelta(days=9)))
+    clock.now = since + timedelta(days=10)
+    look(service, api, clock)
+    assert api.asked[0][1]["SubmissionDateStart"] < f"{since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_nothing_is_concluded_of_a_file_while_it_is_sent(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """A delivery under way is neither ended nor forgotten for what impact.com shows of the one before."""
+    service.channels = {"folder": Scripted(OutcomeUnknown("No answer."))}
+    [name] = export(service, "A")
+    _due_again(service.database)
+    claimed = deliver.claim(service.database, service.settings, clock.now)
+    assert claimed
+    clock.now += HOUR
+    api.has(name, records=2)
+    look(service, api, clock)
+    assert states(client, "A") == ["unknown"]
+    deliver.deliver(
+        service.database,
+        service.hold.journal,
+        service.channels["folder"],
+        service.settings,
+        claimed,
+        clock,
+        service.stopping,
+    )
+    assert states(client, "A") == ["delivered"]
+    look(service, api, clock)
+    assert states(client, "A") == ["accepted"]
 
 
 def test_a_duplicate_in_a_file_that_came_once_is_a_refusal(
