@@ -146,12 +146,14 @@ def settle_file(
     complete = [row for row in every if store.is_complete(row)]
     if not complete:
         return None
-    errors = _judged_errors(session, batch, complete)
+    again = _came_again(session, batch.id, complete)
+    errors = _judged_errors(session, batch, complete, again=again)
     troubles = {row.id: _trouble(row, batch, errors[row.id]) for row in complete}
     good = [row for row in complete if by_person or troubles[row.id] is None]
     parts = store.sent(session, batch).of_owner
     against = {row.id: _against(store.kind_of(batch).key, errors[row.id]) for row in complete}
-    found = verdicts(parts, [against[row.id] for row in good or complete])
+    told = [one for row in complete if row not in good and not again for one in against[row.id]]
+    found = verdicts(parts, [told + against[row.id] for row in good or complete])  # of one submission, all told is true
     last = {one.owner: row.id for row in complete for one in against[row.id]}
     refused = {owner: (verdict, last[owner]) for owner, verdict in found.items() if verdict is not Verdict.ACCEPTED}
     before = store.verdicts_of(session, batch)
@@ -177,14 +179,17 @@ def _see_to_corrections(session: Session, before: Mapping[int, Verdict], found: 
         release_corrections(session, store.orders_of(session, taken))
 
 
+def _came_again(session: Session, batch: int, complete: Sequence[Row[Any]]) -> bool:
+    """Say whether a file has come, or may have come, more than once."""
+    several = sum(row.source == Source.API for row in complete) > 1
+    return several or follow_store.may_have_come_twice(session, batch, (PERSON, IMPACT))
+
+
 def _judged_errors(
-    session: Session, batch: Row[Any], complete: Sequence[Row[Any]]
+    session: Session, batch: Row[Any], complete: Sequence[Row[Any]], *, again: bool
 ) -> dict[int, list[tuple[Row[Any], bool]]]:
     """Return the errors of submissions, and whether each stands against its record; those that do not are noted."""
     is_order = store.kind_of(batch) is ORDERS
-    again = sum(row.source == Source.API for row in complete) > 1 or follow_store.may_have_come_twice(
-        session, batch.id, (PERSON, IMPACT)
-    )
     reversing = set() if is_order else store.reversals(session, batch.id)
     found: dict[int, list[tuple[Row[Any], bool]]] = {row.id: [] for row in complete}
     no_more: list[int] = []
