@@ -7,18 +7,33 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Table, delete, select, update
+from sqlalchemy import ColumnElement, Row, Table, delete, exists, func, literal, select, update
 from sqlmodel import Session
 
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
-from app.database import database_now
+from app.database import database_now, insert_new_from, only_by_keys
 from app.delivery.attempt import AttemptStatus
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.store import ATTEMPT
+from app.submissions.store import RESULT
 
 MOST_BATCHES: Final = 100
 """As many batches are looked after at once; one listing serves all of them."""
+NEWEST: Final = 1_000
+"""Among so many of the newest batches are those that left while replicas were upgraded."""
 NEVER: Final = timedelta(days=3650)
+
+
+def adopt(session: Session) -> None:
+    """Look after those of the newest batches that a replica of an older version has sent, which knew nothing of it."""
+    only_by_keys(session)
+    recent = select(BATCH.c.id).order_by(BATCH.c.id.desc()).limit(NEWEST)
+    known = [exists().where(table.c.batch == ATTEMPT.c.batch) for table in (UNCONFIRMED, RESULT)]
+    first = func.min(ATTEMPT.c.started_at)
+    left = select(ATTEMPT.c.batch, first, first, literal(0), literal(0)).where(ATTEMPT.c.batch.in_(recent))
+    forgotten = left.where(*(~one for one in known)).group_by(ATTEMPT.c.batch)
+    names = ["batch", "since", "due_at", "looks", "token"]
+    session.connection().execute(insert_new_from(session, UNCONFIRMED, names, forgotten))
 
 
 def claim_call(session: Session, lease: timedelta) -> Row[Any] | None:

@@ -16,6 +16,7 @@ from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.store import ATTEMPT
 from app.errors import ApiUnavailable, CredentialsRefused, OutcomeUnknown
 from app.service import Service
+from app.submissions import follow_store
 from app.submissions.schedule import wait
 from app.submissions.store import RESULT, SUBMISSION
 from app.worker import Worker
@@ -152,7 +153,7 @@ def test_one_listing_serves_all_files(service: Service, api: Impact, clock: Cloc
 def test_errors_that_cannot_be_read_keep_no_other_file_back(
     service: Service, client: TestClient, api: Impact, clock: Clock
 ) -> None:
-    """An address that never answers costs the results of its own file alone, and is asked again at growing intervals."""
+    """An address that never answers costs the result of its own file alone, and is asked again."""
     first, second = export(service, "A"), export(service, "B")[1]
     api.has(first[0], error(OrderId="A"), records=2)
     api.has(second, error(OrderId="B"), records=2, number="F-2")
@@ -398,6 +399,26 @@ def test_a_file_that_left_before_a_restore_is_found(service: Service, api: Impac
     clock.now = since + timedelta(days=10)
     look(service, api, clock)
     assert api.asked[0][1]["SubmissionDateStart"] < f"{since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_what_an_older_version_has_sent_is_looked_for(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """While replicas are upgraded one by one, the older ones leave no note that a result is to be found out."""
+    names = export(service, "A")
+    api.has(names[0], records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    name = export(service, "B")[1]
+    with service.database.transaction() as session:
+        session.connection().execute(UNCONFIRMED.delete())
+        follow_store.adopt(session)
+    api.has(name, error(OrderId="B"), number="F-2", records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["accepted", "rejected"]
+    with service.database.snapshot() as session:
+        assert session.connection().execute(select(UNCONFIRMED)).all() == []
 
 
 def test_nothing_is_concluded_of_a_file_while_it_is_sent(
