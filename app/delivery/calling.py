@@ -193,6 +193,8 @@ def _call(work: Work, one: ToMake) -> DeliveryError | None:
         except (KeyError, ValueError) as error:  # such as a currency that ISO 4217 has dropped: the others go on
             return unexpected(error, work.claimed)
         call = calls.begin(session, work.claimed.batch, one, TYPES[request.method], now)
+    if call is None:
+        return None
     failure: DeliveryError | None = None
     uri = None
     try:

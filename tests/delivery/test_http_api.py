@@ -12,11 +12,12 @@ from sqlalchemy import Row, select, update
 from typer.testing import CliRunner
 
 from app import cli, worker
+from app.batches.batch import BatchKind
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
 from app.conversions.record import record
 from app.conversions.store import REVISION
-from app.delivery import calling, deliver
-from app.delivery.calls_store import CALL, UNANSWERED
+from app.delivery import calling, calls_store, deliver
+from app.delivery.calls_store import CALL, UNANSWERED, ToMake
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import ATTEMPT
 from app.errors import LeaseLost
@@ -372,6 +373,20 @@ def test_a_person_confirms_only_what_has_left(calling_service: Service, impact: 
     assert (known.state, known.code, known.was_unknown) == ("refused", "CONV_DUPLICATE", True)
     assert len(rows(calling_service, UNANSWERED)) == 2
     assert act(calling_service, "confirmation").status_code == 409
+
+
+def test_a_call_that_was_answered_is_over_for_whoever_comes_late(calling_service: Service, impact: Impact) -> None:
+    """Neither does a worker that planned it before make it again, nor does a late failure take the answer back."""
+    with_settings(calling_service, impact, unknown_outcome="hold")
+    impact.answer = lambda _order_id: httpx.ReadTimeout("")
+    export(calling_service, "A")
+    [planned] = rows(calling_service, CALL)
+    assert act(calling_service, "confirmation").json()["state"] == "delivered"
+    with calling_service.database.transaction() as session:
+        one = ToMake(BatchKind.CONVERSIONS, planned.revision_id, planned.id, planned.tries)
+        assert calls_store.begin(session, planned.batch, one, "Conversion", NOW) is None
+        calls_store.end(session, planned.id, planned.tries, {"state": "failed"}, due_in=None)
+    assert states(calling_service) == ["refused"]
 
 
 def test_no_call_begins_without_the_lease(calling_service: Service, impact: Impact) -> None:
