@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, bindparam, delete, exists, false, func, or_,
 from sqlmodel import Session
 
 from app.batches.modification import Form, Line, Modification
-from app.batches.store import BATCH_LINE, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
+from app.batches.store import BATCH_LINE, CORRECTION_LINE, GIVEN_UP, UNCONFIRMED, UNDELIVERED
 from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION
@@ -114,7 +114,7 @@ def to_leave(session: Session) -> list[ToLeave]:
 def not_arrived(session: Session, conversion_ids: Sequence[int], *, until_accepted: bool = False) -> set[int]:
     """Return the orders of which something is on its way, or whose newest revision has not left at all.
 
-    With `until_accepted` that is also what has arrived, and impact.com has not said yet what it makes of it.
+    With `until_accepted` that is also what has arrived, while impact.com may still say what it makes of it.
     """
     connection, these = session.connection(), _all_of(session, conversion_ids)
     queued = set(connection.execute(select(UNDELIVERED.c.batch)).scalars())
@@ -134,7 +134,9 @@ def not_arrived(session: Session, conversion_ids: Sequence[int], *, until_accept
     batches = [row for row in (*left, *connection.execute(earlier)) if row.batch is not None]
     if until_accepted:
         these = _all_of(session, sorted({row.batch for row in batches}))
-        queued |= set(connection.execute(select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch.in_(these))).scalars())
+        undecided = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch.in_(these))
+        to_come = func.coalesce(UNCONFIRMED.c.trouble, "") != GIVEN_UP
+        queued |= set(connection.execute(undecided.where(to_come)).scalars())
     on_the_way = {row.conversion_id for row in batches if row.batch in queued}
     return on_the_way | {one for one in conversion_ids if newest.get(one) is None}
 

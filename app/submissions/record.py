@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 from sqlmodel import Session
 
+from app.batches import store as batches
 from app.batches.batch import BatchKind
 from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT
@@ -42,7 +43,7 @@ class Trouble(StrEnum):
     RECORDS_DIFFER = "records_differ"
     ERRORS_MISSING = "errors_missing"
     NOT_JOINED = "not_joined"
-    GIVEN_UP = "given_up"
+    GIVEN_UP = batches.GIVEN_UP
 
 
 # Calls ----------------------------------------------------------------------------------------------------------
