@@ -20,7 +20,7 @@ from app.delivery.api import Api
 from app.delivery.attempt import IMPACT
 from app.delivery.calls_store import UNANSWERED, CallState
 from app.delivery.file_submissions import LIST, listed
-from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, CredentialsRefused
+from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, CredentialsRefused, DeliveryError
 from app.event_type import HTTP_API
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file
@@ -66,6 +66,9 @@ class Follower:
         except ApiUnavailable as away:
             self._rest(now, away, away.wait)
             return False
+        except ApiRefused as refused:  # the list of files, as a whole
+            self._rest(now, refused, None)
+            return False
         except CredentialsRefused as denied:
             with self._database.transaction() as session:
                 deliveries.note_denial(session, IMPACT, denied)
@@ -75,7 +78,7 @@ class Follower:
         self._failures, self._rests_until = 0, None
         return worked
 
-    def _rest(self, now: datetime, error: ApiUnavailable | CredentialsRefused, told: timedelta | None) -> None:
+    def _rest(self, now: datetime, error: DeliveryError, told: timedelta | None) -> None:
         self._failures += 1
         self._rests_until = now + pause(self._failures, told)
         facts = {"code": error.code, "detail": str(error), "until": self._rests_until.isoformat(timespec="seconds")}

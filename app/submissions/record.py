@@ -153,8 +153,10 @@ def settle_file(
     good = [row for row in complete if by_person or troubles[row.id] is None]
     parts = store.sent(session, batch).of_owner
     against = {row.id: _against(store.kind_of(batch).key, errors[row.id]) for row in complete}
-    told = [one for row in complete if row not in good and not again for one in against[row.id]]
-    found = verdicts(parts, [told + against[row.id] for row in good or complete])  # of one submission, all told is true
+    is_one = not again and sum(row.source == Source.API for row in complete) == 1  # then all that is told of it is true
+    told = [one for row in complete if is_one and row not in good for one in against[row.id]]
+    found = verdicts(parts, [told + against[row.id] for row in good or complete])
+    store.forgive(session, _overcome(store.kind_of(batch).key, errors, found))
     last = {one.owner: row.id for row in complete for one in against[row.id]}
     refused = {owner: (verdict, last[owner]) for owner, verdict in found.items() if verdict is not Verdict.ACCEPTED}
     before = store.verdicts_of(session, batch)
@@ -181,9 +183,17 @@ def _see_to_corrections(session: Session, before: Mapping[int, Verdict], found: 
 
 
 def _came_again(session: Session, batch: int, complete: Sequence[Row[Any]]) -> bool:
-    """Say whether a file has come, or may have come, more than once."""
-    several = sum(row.source == Source.API for row in complete) > 1
-    return several or follow_store.may_have_come_twice(session, batch, (PERSON, IMPACT))
+    """Say whether a file came, or may have come, once more than is told of."""
+    told = sum(row.source == Source.API for row in complete)
+    return follow_store.may_have_come_twice(session, batch, (PERSON, IMPACT), told=told)
+
+
+def _overcome(
+    key: str, errors: Mapping[int, Sequence[tuple[Row[Any], bool]]], found: Mapping[int, Verdict]
+) -> list[int]:
+    """Return the errors that stand against nothing, since what they are about was taken by another submission."""
+    every = (error for some in errors.values() for error, _ in some)
+    return [one.id for one in every if one.rejects and found.get(getattr(one, key)) is Verdict.ACCEPTED]
 
 
 def _judged_errors(

@@ -272,6 +272,26 @@ def test_the_same_file_again_takes_nothing_back(
     assert get(client, "/orders/A")["reasons"] == []
 
 
+def test_a_duplicate_of_somebody_elses_order_stays_a_refusal_when_the_file_comes_again(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """It was one the first time, when nothing of ours was there; what was refused once and taken then is no refusal."""
+    [name] = export(service, "A", "B", "C")
+    foreign = error(OrderId="C", Reason="CONV_DUPLICATE")
+    api.has(name, error(OrderId="B"), foreign, records=6)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "rejected", "rejected"]
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="A", Reason="CONV_DUPLICATE"), foreign, records=6, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "accepted", "rejected"]
+    assert [get(client, f"/orders/{one}")["reasons"] for one in "AB"] == [[], []]
+
+
 @pytest.mark.parametrize("early", [True, False], ids=["correction-first", "verdict-first"])
 def test_what_was_held_of_a_refused_order_leaves_once_it_is_taken(
     service: Service, client: TestClient, api: Impact, clock: Clock, early: bool
