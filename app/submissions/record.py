@@ -147,9 +147,10 @@ def settle_file(
     complete = [row for row in every if store.is_complete(row)]
     if not complete:
         return None
-    again = _came_again(session, batch.id, complete)
-    errors = _judged_errors(session, batch, complete, again=again)
-    troubles = {row.id: _trouble(row, batch, errors[row.id]) for row in complete}
+    errors, troubles = _judged_errors(session, batch, complete, again=False)
+    again = _came_again(session, batch.id, [row for row in complete if troubles[row.id] is None])
+    if again:
+        errors, troubles = _judged_errors(session, batch, complete, again=True)
     good = [row for row in complete if by_person or troubles[row.id] is None]
     parts = store.sent(session, batch).of_owner
     against = {row.id: _against(store.kind_of(batch).key, errors[row.id]) for row in complete}
@@ -182,9 +183,9 @@ def _see_to_corrections(session: Session, before: Mapping[int, Verdict], found: 
         release_corrections(session, store.orders_of(session, taken))
 
 
-def _came_again(session: Session, batch: int, complete: Sequence[Row[Any]]) -> bool:
-    """Say whether a file came, or may have come, once more than is told of."""
-    told = sum(row.source == Source.API for row in complete)
+def _came_again(session: Session, batch: int, good: Sequence[Row[Any]]) -> bool:
+    """Say whether a file came, or may have come, once more than is told of without doubt."""
+    told = sum(row.source == Source.API for row in good)
     return follow_store.may_have_come_twice(session, batch, (PERSON, IMPACT), told=told)
 
 
@@ -198,8 +199,11 @@ def _overcome(
 
 def _judged_errors(
     session: Session, batch: Row[Any], complete: Sequence[Row[Any]], *, again: bool
-) -> dict[int, list[tuple[Row[Any], bool]]]:
-    """Return the errors of submissions, and whether each stands against its record; those that do not are noted."""
+) -> tuple[dict[int, list[tuple[Row[Any], bool]]], dict[int, Trouble | None]]:
+    """Return the errors of submissions, and what does not add up in each.
+
+    Of an error it is said whether it stands against its record; those that do not are noted.
+    """
     is_order = store.kind_of(batch) is ORDERS
     reversing = set() if is_order else store.reversals(session, batch.id)
     found: dict[int, list[tuple[Row[Any], bool]]] = {row.id: [] for row in complete}
@@ -210,7 +214,7 @@ def _judged_errors(
         if row.rejects and row.reason in excused:
             no_more.append(row.id)
     store.forgive(session, no_more)
-    return found
+    return found, {row.id: _trouble(row, batch, found[row.id]) for row in complete}
 
 
 def _trouble(row: Row[Any], batch: Row[Any], errors: Sequence[tuple[Row[Any], bool]]) -> Trouble | None:

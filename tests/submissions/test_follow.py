@@ -292,6 +292,24 @@ def test_a_duplicate_of_somebody_elses_order_stays_a_refusal_when_the_file_comes
     assert [get(client, f"/orders/{one}")["reasons"] for one in "AB"] == [[], []]
 
 
+def test_what_was_cut_is_sent_again_and_what_had_come_counts(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """The first half was taken, so that impact.com finds it there; the other half is taken now."""
+    [name] = export(service, "A", "B")
+    api.has(name, records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["delivered", "delivered"]
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="A", Reason="CONV_DUPLICATE"), records=4, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["accepted", "accepted"]
+
+
 @pytest.mark.parametrize("early", [True, False], ids=["correction-first", "verdict-first"])
 def test_what_was_held_of_a_refused_order_leaves_once_it_is_taken(
     service: Service, client: TestClient, api: Impact, clock: Clock, early: bool
