@@ -185,13 +185,18 @@ class OutcomeUnknown(DeliveryError):
 
 
 class ApiUnavailable(ChannelUnavailable):
-    """impact.com's API has not taken a call, and may later: not before `wait` is over, where that is known."""
+    """impact.com's API has not taken a call, and may later: not before `wait` is over, where that is known.
+
+    `doubtful`: it failed over the call, or something before it did, so that the call may have been taken all the same.
+    """
 
     code = "API_UNAVAILABLE"
 
-    def __init__(self, detail: str, *, wait: timedelta | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, detail: str, *, wait: timedelta | None = None, code: str | None = None, doubtful: bool = False
+    ) -> None:
         super().__init__(detail, code=code)
-        self.wait = wait
+        self.wait, self.doubtful = wait, doubtful
 
 
 class BudgetSpent(ApiUnavailable):

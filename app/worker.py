@@ -24,6 +24,7 @@ from app.event_type import HTTP_API
 from app.ledger.daily import compare_daily
 from app.purge import purge_now_and_then
 from app.service import Service
+from app.submissions import follow_store
 from app.submissions.follow import Follower
 from app.submissions.hold_corrections import hold_all
 from app.watcher import watchers
@@ -118,9 +119,14 @@ class Worker:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _deliver_one(self, service: Service) -> bool:
-        """Deliver a batch; before the first one, let stopped channels try once more: a setting may have changed."""
+        """Deliver a batch; before the first one, let stopped channels try once more: a setting may have changed.
+
+        What an older version has sent until now is looked after from then on.
+        """
         if not self._began:
             try_stopped_channels(service)
+            with service.database.transaction() as session:
+                follow_store.adopt(session)
             self._began = True
         return deliver_one(service, by_calls=False)
 

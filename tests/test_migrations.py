@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
+from app.batches.store import BATCH, EXPORT, UNDELIVERED
 from app.database import Database
 from app.errors import Misconfigured
-from app.migrations import Schema, look, migrate, require_usable
+from app.migrations import Schema, _config, look, migrate, require_usable
 from app.tables import METADATA
 from tests.conftest import driver
 from tests.servers import Postgres
+from tests.support import NOW
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -98,6 +101,29 @@ def test_a_replica_stops_where_a_newer_version_enforces_something(empty: Databas
     assert look(empty) is Schema.UNKNOWN
     with pytest.raises(Misconfigured, match="run the newer version"):
         require_usable(look(empty))
+
+
+def test_calls_do_not_leave_as_a_file_after_a_step_back(empty: Database) -> None:
+    """A version that knows no calls would send what was told already once more: it waits for a person instead."""
+    migrate(empty)
+    config = _config()
+    with empty.writing(), empty.engine.connect() as connection:
+        export = {"state": "done", "requested_at": NOW, "ended_at": NOW}
+        number = connection.execute(insert(EXPORT).returning(EXPORT.c.id), [export]).scalar_one()
+        made = {"export_id": number, "kind": "conversions", "event_type": "default", "created_at": NOW}
+        made |= {"rows": 1, "orders": 1, "sha256": ""}
+        for name in ("http_api", "sftp", None):
+            names = {"batch_id": str(name), "filename": str(name), "channel": name}
+            batch = connection.execute(insert(BATCH).returning(BATCH.c.id), [made | names]).scalar_one()
+            connection.execute(insert(UNDELIVERED), [{"batch": batch, "due_at": NOW, "token": 0, "since": 0}])
+        connection.commit()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0014")
+        assert list(connection.execute(select(UNDELIVERED.c.stuck).order_by(UNDELIVERED.c.batch)).scalars()) == [
+            "unknown",
+            None,
+            None,
+        ]
 
 
 def test_a_migration_that_breaks_off_anywhere_leaves_nothing_behind(empty: Database) -> None:

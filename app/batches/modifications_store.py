@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, bindparam, delete, exists, false, func, or_,
 from sqlmodel import Session
 
 from app.batches.modification import Form, Line, Modification
-from app.batches.store import BATCH_LINE, CORRECTION_LINE, UNCONFIRMED, UNDELIVERED
+from app.batches.store import BATCH_LINE, CORRECTION_LINE, GIVEN_UP, UNCONFIRMED, UNDELIVERED
 from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION, REVISION
@@ -114,7 +114,7 @@ def to_leave(session: Session) -> list[ToLeave]:
 def not_arrived(session: Session, conversion_ids: Sequence[int], *, until_accepted: bool = False) -> set[int]:
     """Return the orders of which something is on its way, or whose newest revision has not left at all.
 
-    With `until_accepted` that is also what has arrived, and impact.com has not said yet what it makes of it.
+    With `until_accepted` that is also what has arrived, while impact.com may still say what it makes of it.
     """
     connection, these = session.connection(), _all_of(session, conversion_ids)
     queued = set(connection.execute(select(UNDELIVERED.c.batch)).scalars())
@@ -134,7 +134,9 @@ def not_arrived(session: Session, conversion_ids: Sequence[int], *, until_accept
     batches = [row for row in (*left, *connection.execute(earlier)) if row.batch is not None]
     if until_accepted:
         these = _all_of(session, sorted({row.batch for row in batches}))
-        queued |= set(connection.execute(select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch.in_(these))).scalars())
+        undecided = select(UNCONFIRMED.c.batch).where(UNCONFIRMED.c.batch.in_(these))
+        to_come = func.coalesce(UNCONFIRMED.c.trouble, "") != GIVEN_UP
+        queued |= set(connection.execute(undecided.where(to_come)).scalars())
     on_the_way = {row.conversion_id for row in batches if row.batch in queued}
     return on_the_way | {one for one in conversion_ids if newest.get(one) is None}
 
@@ -162,6 +164,24 @@ def hold(session: Session, holds: Sequence[Hold]) -> None:
         noted = this.values(hold_reason=bindparam("reason"), hold_detail=bindparam("detail"))
         rows = [{"correction": one.correction_id, "reason": one.reason, "detail": one.detail} for one in holds]
         session.connection().execute(noted, rows)
+
+
+def release(session: Session, conversion_ids: Sequence[int], reason: str) -> None:
+    """Let those corrections of these orders leave that were held for one reason."""
+    held = UNSENT_CORRECTION.c.conversion_id.in_(_all_of(session, conversion_ids))
+    these = update(UNSENT_CORRECTION).where(held, UNSENT_CORRECTION.c.hold_reason == reason)
+    session.connection().execute(these.values(hold_reason=None, hold_detail=None))
+
+
+def never_told(session: Session, correction_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """Return id, conversion_id and event_type of those reversals that neither wait nor stand in a file."""
+    columns = CORRECTION.c.id, CORRECTION.c.conversion_id, CONVERSION.c.event_type
+    reversals = select(*columns).join(CONVERSION, CONVERSION.c.id == CORRECTION.c.conversion_id)
+    neither = [
+        ~exists().where(table.c.correction_id == CORRECTION.c.id) for table in (CORRECTION_LINE, UNSENT_CORRECTION)
+    ]
+    mine = CORRECTION.c.id.in_(_all_of(session, correction_ids)), CORRECTION.c.reverses.is_(True)
+    return session.connection().execute(reversals.where(*mine, *neither)).all()
 
 
 # What they say ----------------------------------------------------------------------------------------------------

@@ -172,6 +172,10 @@ class Undelivered(SQLModel, table=True):
     stuck: str | None = None
 
 
+GIVEN_UP: Final = "given_up"
+"""What is wrong with a batch of which impact.com will tell nothing any more."""
+
+
 class Unconfirmed(SQLModel, table=True):
     """A batch that has left, or may have, and of which impact.com has not told everything yet.
 

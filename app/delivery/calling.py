@@ -193,6 +193,8 @@ def _call(work: Work, one: ToMake) -> DeliveryError | None:
         except (KeyError, ValueError) as error:  # such as a currency that ISO 4217 has dropped: the others go on
             return unexpected(error, work.claimed)
         call = calls.begin(session, work.claimed.batch, one, TYPES[request.method], now)
+    if call is None:
+        return None
     failure: DeliveryError | None = None
     uri = None
     try:
@@ -233,6 +235,8 @@ def _ended(
     if isinstance(failure, ApiRefused) and is_of_the_call(failure):
         told |= {"code": _codes(failure), "detail": "; ".join(failure.reasons) or str(failure)}
         return told | {"state": CallState.REFUSED.value}, timedelta(), None
+    if isinstance(failure, ApiUnavailable) and failure.doubtful:  # made again at once; a duplicate may be our own then
+        told |= {"was_unknown": True}
     again = ApiUnavailable(str(failure)) if isinstance(failure, ApiRefused) else failure
     return told | {"state": CallState.FAILED.value}, None, again
 

@@ -37,7 +37,7 @@ from app.event_type import HTTP_API
 class CallState(StrEnum):
     """How a call stands. `unknown`: impact.com may have taken it, or may not; `refused`: it has not, and says why.
 
-    `failed`: it has certainly not taken it, through no fault of the call's, which is made again.
+    `failed`: it says that it has not taken it, through no fault of the call's, which is made again.
     """
 
     STARTED = "started"
@@ -185,24 +185,27 @@ def forget_started(session: Session, batch: int, now: datetime) -> None:
     session.connection().execute(begun.values(**unknown, **told))
 
 
-def begin(session: Session, batch: int, one: ToMake, type_: str, now: datetime) -> int:
-    """Record that a call is about to be made, and return its id; a row that is there counts one more try."""
+def begin(session: Session, batch: int, one: ToMake, type_: str, now: datetime) -> int | None:
+    """Record that a call is about to be made, and return its id; a row that is there counts one more try.
+
+    Returns None if it was answered meanwhile, to a worker whose lease had ended, so that it is not to be made.
+    """
     connection = session.connection()
     values = {"state": CallState.STARTED.value, "tries": one.tries + 1, "started_at": now, "ended_at": None}
     if one.call is not None:
-        connection.execute(update(CALL).where(CALL.c.id == one.call).values(values))
-        return one.call
+        open_ = update(CALL).where(CALL.c.id == one.call, CALL.c.state.not_in(ENDED))
+        return one.call if connection.execute(open_.values(values)).rowcount == 1 else None
     new = {"batch": batch, "type": type_, "was_unknown": False} | one.subjects | values
     number: int = connection.execute(insert(CALL).returning(CALL.c.id), [new]).scalar_one()
     return number
 
 
 def end(session: Session, call: int, tries: int, values: Mapping[str, Any], *, due_in: timedelta | None) -> None:
-    """Record how try number `tries` of a call ended, unless a later one has begun.
+    """Record how try number `tries` of a call ended, unless a later one has begun, or a person has seen it arrived.
 
     With `due_in`, what became of it is asked for after that time.
     """
-    this_try = update(CALL).where(CALL.c.id == call, CALL.c.tries == tries)
+    this_try = update(CALL).where(CALL.c.id == call, CALL.c.tries == tries, CALL.c.state.not_in(ENDED))
     if session.connection().execute(this_try.values(**values)).rowcount == 1 and due_in is not None:
         row = {"call": call, "due_at": database_now(session) + due_in, "looks": 0, "token": 0}
         session.connection().execute(insert_new(session, UNANSWERED), [row])

@@ -32,9 +32,9 @@ def listed(api: Api, since: datetime, now: datetime) -> Iterator[Mapping[str, An
 def is_there(database: Database, api: Api, clock: Callable[[], datetime], batch: int) -> bool:
     """Say whether impact.com has a batch's file whole. Where it cannot be asked, that is not known, and it has not."""
     with database.snapshot() as session:
-        file, first = store.file_of(session, batch), store.first_attempt(session, batch)
+        file = store.file_of(session, batch)
     try:
-        found = [row for row in listed(api, first, clock()) if row.get("FileName") == file.filename]
+        found = [row for row in listed(api, file.created_at, clock()) if row.get("FileName") == file.filename]
         return any(_is_whole(row, file.rows) for row in found)
     except (ApiUnavailable, ApiRefused, CredentialsRefused) as error:
         logger.warning("delivery.not_looked_up", extra={"code": error.code, "detail": str(error)})

@@ -305,13 +305,6 @@ def file_of(session: Session, batch: int) -> Row[Any]:
     return session.connection().execute(select(BATCH).where(BATCH.c.id == batch)).one()
 
 
-def first_attempt(session: Session, batch: int) -> datetime:
-    """Return when a batch was first tried."""
-    began = select(func.min(ATTEMPT.c.started_at)).where(ATTEMPT.c.batch == batch)
-    first: datetime = session.connection().execute(began).scalar_one()
-    return first
-
-
 def queued(session: Session, batch: int) -> Row[Any] | None:
     """Return a batch's row in the queue."""
     return session.connection().execute(select(UNDELIVERED).where(UNDELIVERED.c.batch == batch)).one_or_none()

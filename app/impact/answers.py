@@ -51,7 +51,8 @@ def failure(status: int, content: bytes) -> DeliveryError | None:
             " CAPTURE_IMPACT_AUTH_TOKEN are right, and that the token may use this part of the API."
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status < HTTPStatus.OK:
-        return ApiUnavailable(f"impact.com's API takes no calls now (HTTP {status}).")
+        is_a_fault = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return ApiUnavailable(f"impact.com's API takes no calls now (HTTP {status}).", doubtful=is_a_fault)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return ApiRefused(
             f"impact.com's API points to another address (HTTP {status}), and nothing is sent there; see"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Row, select
 from sqlmodel import Session
 
-from app.actions.store import REPORTED_ACTION
+from app.actions import store as actions
 from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE
 from app.conversions.corrections_store import ACTION, CORRECTION, UNSENT_CORRECTION
 from app.conversions.store import CONVERSION
@@ -69,10 +69,15 @@ def told_as(session: Session, correction_ids: Sequence[int]) -> dict[int, Row[An
 
 
 def reported(session: Session, conversion_id: int) -> Row[Any] | None:
-    """Return state and locking time of an order's newest action, as impact.com told them last."""
-    told = select(REPORTED_ACTION.c.state, REPORTED_ACTION.c.locks_at)
-    mine = told.where(REPORTED_ACTION.c.conversion_id == conversion_id).order_by(REPORTED_ACTION.c.id.desc()).limit(1)
-    return session.connection().execute(mine).one_or_none()
+    """Return an order's action as impact.com told it last: of several the one that corrections name, else the newest.
+
+    In which order they were read says nothing of that.
+    """
+    found = actions.actions_of(session, [conversion_id]).get(conversion_id)
+    if not found:
+        return None
+    name = action_of(session, conversion_id)
+    return next((row for row in found if row.action_id == name), None) or actions.newest(found)
 
 
 def corrections_of(session: Session, conversion_id: int) -> Sequence[Row[Any]]:

@@ -24,6 +24,7 @@ from app.conversions.order_body import Body
 from app.database import Database, only_by_keys, retried
 from app.delivery.hold import Hold
 from app.errors import Conflict, Fault, InvalidInput, pointer_to
+from app.event_type import HTTP_API
 from app.ledger import corrections_store, store
 from app.ledger.exports import BatchView, find_batch, find_export
 from app.ledger.mending import Chosen, Left
@@ -173,6 +174,8 @@ def _build(
 ) -> None:
     """Make files of what was chosen and still waits, each committed as an export's are; note what is held after all."""
     key, ids, channel = refused.batch.event_type, sorted(chosen.goes), refused.batch.channel
+    if channel == HTTP_API and not settings.has_api:  # its account is gone: what goes again goes by a file
+        channel = None
     if refused.is_of_orders:
         for plan in build.plans_of(
             database,

@@ -75,6 +75,10 @@ def record_by_hand(
 def _refuse_what_cannot_be(session: Session, batch: Row[Any]) -> None:
     if not deliveries.attempts(session, [batch.id]):
         raise Conflict(f"{batch.filename} has not left yet, so that it has no result. Nothing was recorded.")
+    if follow_store.is_leaving(session, batch.id):
+        raise Conflict(
+            f"{batch.filename} is being sent right now; do this again once that has ended. Nothing was recorded."
+        )
     if batch.channel == "http_api":
         raise Conflict(
             f"The orders of {batch.filename} went one by one by impact.com's API, which tells what became of each; no"

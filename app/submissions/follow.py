@@ -20,7 +20,8 @@ from app.delivery.api import Api
 from app.delivery.attempt import IMPACT
 from app.delivery.calls_store import UNANSWERED, CallState
 from app.delivery.file_submissions import LIST, listed
-from app.errors import ApiRefused, ApiUnavailable, CredentialsRefused
+from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, CredentialsRefused, DeliveryError
+from app.event_type import HTTP_API
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file
 from app.submissions.refusal import codes_of
@@ -38,8 +39,9 @@ from app.submissions.submission import (
 
 logger = logging.getLogger(__name__)
 
-HTTP_API: Final = "http_api"
 ERROR_ROWS: Final = ("ErrorDetail", "ErrorDetails")
+MOST_FAILURES: Final = 3
+"""When the errors of so many files in one listing cannot be read, the API is taken to be away."""
 
 
 class Follower:
@@ -64,6 +66,9 @@ class Follower:
         except ApiUnavailable as away:
             self._rest(now, away, away.wait)
             return False
+        except ApiRefused as refused:  # the list of files, as a whole
+            self._rest(now, refused, None)
+            return False
         except CredentialsRefused as denied:
             with self._database.transaction() as session:
                 deliveries.note_denial(session, IMPACT, denied)
@@ -73,7 +78,7 @@ class Follower:
         self._failures, self._rests_until = 0, None
         return worked
 
-    def _rest(self, now: datetime, error: ApiUnavailable | CredentialsRefused, told: timedelta | None) -> None:
+    def _rest(self, now: datetime, error: DeliveryError, told: timedelta | None) -> None:
         self._failures += 1
         self._rests_until = now + pause(self._failures, told)
         facts = {"code": error.code, "detail": str(error), "until": self._rests_until.isoformat(timespec="seconds")}
@@ -143,7 +148,7 @@ class Follower:
                 self._give_up(row)
             elif self._is_new(row, now):
                 self._put_off(UNCONFIRMED, row.batch, row.token, 0, row.since + self._first - now)
-            elif (row.channel or self._settings.channel_of(row.event_type)) == HTTP_API:
+            elif row.channel == HTTP_API:
                 self._settle_calls(row, now)
             else:
                 files.append(row)
@@ -161,17 +166,33 @@ class Follower:
         """Look for files in one listing, and record what it shows of each."""
         names = {row.filename for row in files}
         shown: defaultdict[str, list[Told]] = defaultdict(list)
-        since = max(min(row.since for row in files), now - KEPT)
+        since = max(min(row.created_at for row in files), now - KEPT)  # before a restore one may have left long ago
         for row in self._ask(lambda: list(listed(self._api, since, now))):
             told = read_submission(row)
             if told.file_name in names and told.file_name is not None:
                 shown[told.file_name].append(told)
+        failures = 0
         for file in files:
-            found = [(told, self._errors(told)) for told in shown[file.filename]]
-            self._record_file(file, found, now)
+            try:
+                found = [(told, self._errors(told)) for told in shown[file.filename]]
+            except BudgetSpent:
+                raise
+            except ApiUnavailable as away:  # the errors of one file that cannot be read keep no other back
+                logger.warning("submission.errors_not_read", extra={"batch": file.batch, "detail": str(away)})
+                later = wait(file.looks + 1, self._settings.file_poll_seconds)
+                self._put_off(UNCONFIRMED, file.batch, file.token, file.looks + 1, later)
+                failures += 1
+                if failures >= MOST_FAILURES:
+                    raise
+            else:
+                self._record_file(file, found, now)
 
     def _errors(self, told: Told) -> list[ErrorLine]:
-        """Return the errors of a file, by the address that impact.com names, else by the one that it documents."""
+        """Return the errors of a file, by the address that impact.com names, else by the one that it documents.
+
+        Raises ApiUnavailable if it neither counts nor lists them.
+        """
+        is_answered = False
         if not told.is_complete or told.total_errors == 0:
             return []
         documented = None if told.impact_id is None else f"{LIST}/{told.impact_id}/ErrorDetails"
@@ -181,8 +202,11 @@ class Follower:
             except ApiRefused as refused:
                 logger.warning("submission.no_errors_there", extra={"http_status": refused.http_status})
                 continue
+            is_answered = True
             if rows := [read_error(row) for page in pages for row in page]:
                 return rows
+        if told.total_errors is None and not is_answered:
+            raise ApiUnavailable("impact.com neither counts nor lists the errors of a file.")
         return []
 
     @retried
@@ -192,6 +216,9 @@ class Follower:
         with self._database.transaction() as session:
             batch = record_store.lock(session, file.batch)
             if not follow_store.holds(session, UNCONFIRMED, file.batch, file.token):
+                return
+            if follow_store.is_leaving(session, batch.id):  # what comes of that belongs to the result
+                follow_store.put_off(session, UNCONFIRMED, file.batch, file.token, file.looks, LEASE)
                 return
             before = record_store.submissions_of(session, batch.id)
             known = {row.impact_id for row in before if record_store.is_complete(row)}

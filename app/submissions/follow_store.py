@@ -7,18 +7,33 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Table, delete, select, update
+from sqlalchemy import ColumnElement, Row, Table, delete, exists, func, literal, select, update
 from sqlmodel import Session
 
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
-from app.database import database_now
+from app.database import database_now, insert_new_from, only_by_keys
 from app.delivery.attempt import AttemptStatus
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.store import ATTEMPT
+from app.submissions.store import RESULT
 
 MOST_BATCHES: Final = 100
 """As many batches are looked after at once; one listing serves all of them."""
+NEWEST: Final = 1_000
+"""Among so many of the newest batches are those that left while replicas were upgraded."""
 NEVER: Final = timedelta(days=3650)
+
+
+def adopt(session: Session) -> None:
+    """Look after those of the newest batches that a replica of an older version has sent, which knew nothing of it."""
+    only_by_keys(session)
+    recent = select(BATCH.c.id).order_by(BATCH.c.id.desc()).limit(NEWEST)
+    known = [exists().where(table.c.batch == ATTEMPT.c.batch) for table in (UNCONFIRMED, RESULT)]
+    first = func.min(ATTEMPT.c.started_at)
+    left = select(ATTEMPT.c.batch, first, first, literal(0), literal(0)).where(ATTEMPT.c.batch.in_(recent))
+    forgotten = left.where(*(~one for one in known)).group_by(ATTEMPT.c.batch)
+    names = ["batch", "since", "due_at", "looks", "token"]
+    session.connection().execute(insert_new_from(session, UNCONFIRMED, names, forgotten))
 
 
 def claim_call(session: Session, lease: timedelta) -> Row[Any] | None:
@@ -38,7 +53,7 @@ def claim_batches(session: Session, lease: timedelta) -> list[Row[Any]]:
     due = select(UNCONFIRMED).where(UNCONFIRMED.c.due_at <= now).order_by(UNCONFIRMED.c.due_at).limit(MOST_BATCHES)
     rows = connection.execute(due.with_for_update(skip_locked=True)).all()
     mine = [row.batch for row in rows if _move_on(session, UNCONFIRMED, row.batch, row.token, now + lease)]
-    told = select(BATCH.c.filename, BATCH.c.event_type, BATCH.c.channel, UNCONFIRMED)
+    told = select(BATCH.c.filename, BATCH.c.created_at, BATCH.c.channel, UNCONFIRMED)
     joined = told.join(UNCONFIRMED, UNCONFIRMED.c.batch == BATCH.c.id).where(BATCH.c.id.in_(mine))
     return list(connection.execute(joined.order_by(BATCH.c.id))) if mine else []
 
@@ -94,6 +109,13 @@ def is_looked_after(session: Session, batch: int) -> bool:
     return session.connection().execute(one).first() is not None
 
 
+def is_leaving(session: Session, batch: int) -> bool:
+    """Say whether a batch is being sent right now; nobody begins to until the transaction ends."""
+    lease = select(UNDELIVERED.c.leased_until).where(UNDELIVERED.c.batch == batch).with_for_update()
+    until = session.connection().execute(lease).scalar_one_or_none()
+    return until is not None and until > database_now(session)
+
+
 def not_arrived(session: Session, batches: Collection[int]) -> set[int]:
     """Return those of the batches that are in the delivery queue and have never arrived for certain."""
     connection = session.connection()
@@ -104,11 +126,11 @@ def not_arrived(session: Session, batches: Collection[int]) -> set[int]:
     return set(connection.execute(queued).scalars()) - set(connection.execute(arrived).scalars())
 
 
-def may_have_come_twice(session: Session, batch: int, not_by: Sequence[str]) -> bool:
-    """Say whether a file may have arrived twice: by an attempt nobody knows about, or by several.
+def may_have_come_twice(session: Session, batch: int, not_by: Sequence[str], *, told: int = 1) -> bool:
+    """Say whether a file may have arrived once more than is told of: by an attempt nobody knows about, or by several.
 
     What was written down `not_by` a channel has sent nothing.
     """
     tried = select(ATTEMPT.c.status).where(ATTEMPT.c.batch == batch, ATTEMPT.c.channel.not_in(not_by))
     statuses = list(session.connection().execute(tried).scalars())
-    return AttemptStatus.UNKNOWN in statuses or statuses.count(AttemptStatus.DELIVERED) > 1
+    return AttemptStatus.UNKNOWN in statuses or statuses.count(AttemptStatus.DELIVERED) > max(told, 1)

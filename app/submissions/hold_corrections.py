@@ -9,6 +9,7 @@ from app.batches import modifications_store
 from app.batches.modifications_store import Hold, ToLeave
 from app.conversions import corrections_store as corrections
 from app.conversions import store as conversions
+from app.conversions.correction import ZERO_AMOUNT
 from app.conversions.store import LOOKUP_CHUNK
 from app.database import Database, only_by_keys, retried
 from app.submissions.store import order_verdicts
@@ -31,6 +32,27 @@ def hold_corrections(session: Session, conversion_ids: Collection[int] | None = 
     waiting = [one for one in modifications_store.to_leave(session) if wanted is None or one.conversion_id in wanted]
     for start in range(0, len(waiting), LOOKUP_CHUNK):
         _hold(session, waiting[start : start + LOOKUP_CHUNK])
+
+
+def release_corrections(session: Session, conversion_ids: Collection[int]) -> None:
+    """Let the corrections of orders leave that impact.com has taken after all, such as when their file came again.
+
+    The reversal of one that waited no more, since there was nothing to reverse, waits again.
+    """
+    ids = sorted(conversion_ids)
+    modifications_store.release(session, ids, ORDER_REJECTED)
+    newest = conversions.newest_revisions(session, ids)
+    for one in modifications_store.never_told(session, list(corrections.truths(session, ids).values())):
+        [recorded] = conversions.load(session, [newest[one.conversion_id]])
+        corrections.wait(
+            session,
+            correction_id=one.id,
+            conversion_id=one.conversion_id,
+            event_type=one.event_type,
+            level="order",
+            lines=1,
+            hold_reason=None if recorded.order.amount else ZERO_AMOUNT,
+        )
 
 
 @retried

@@ -10,12 +10,13 @@ from typing import Any, Final
 from sqlalchemy import Row
 from sqlmodel import Session
 
+from app.batches import store as batches
 from app.batches.batch import BatchKind
 from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT
 from app.submissions import follow_store
 from app.submissions import record_store as store
-from app.submissions.hold_corrections import hold_corrections
+from app.submissions.hold_corrections import hold_corrections, release_corrections
 from app.submissions.join import join
 from app.submissions.judge import Against, count_differs, file_verdict, forgiven, verdicts
 from app.submissions.record_store import CORRECTIONS, ORDERS
@@ -42,7 +43,7 @@ class Trouble(StrEnum):
     RECORDS_DIFFER = "records_differ"
     ERRORS_MISSING = "errors_missing"
     NOT_JOINED = "not_joined"
-    GIVEN_UP = "given_up"
+    GIVEN_UP = batches.GIVEN_UP
 
 
 # Calls ----------------------------------------------------------------------------------------------------------
@@ -146,17 +147,23 @@ def settle_file(
     complete = [row for row in every if store.is_complete(row)]
     if not complete:
         return None
-    errors = _judged_errors(session, batch, complete)
-    troubles = {row.id: _trouble(row, batch, errors[row.id]) for row in complete}
+    errors, troubles = _judged_errors(session, batch, complete, again=False)
+    again = _came_again(session, batch.id, [row for row in complete if troubles[row.id] is None])
+    if again:
+        errors, troubles = _judged_errors(session, batch, complete, again=True)
     good = [row for row in complete if by_person or troubles[row.id] is None]
     parts = store.sent(session, batch).of_owner
     against = {row.id: _against(store.kind_of(batch).key, errors[row.id]) for row in complete}
-    found = verdicts(parts, [against[row.id] for row in good or complete])
+    is_one = not again and sum(row.source == Source.API for row in complete) == 1  # then all that is told of it is true
+    told = [one for row in complete if is_one and row not in good for one in against[row.id]]
+    found = verdicts(parts, [told + against[row.id] for row in good or complete])
+    store.forgive(session, _overcome(store.kind_of(batch).key, errors, found))
     last = {one.owner: row.id for row in complete for one in against[row.id]}
     refused = {owner: (verdict, last[owner]) for owner, verdict in found.items() if verdict is not Verdict.ACCEPTED}
+    before = store.verdicts_of(session, batch)
     store.judge(session, batch, refused)
-    if refused and store.kind_of(batch) is ORDERS:
-        hold_corrections(session, store.orders_of(session, list(refused)))
+    if store.kind_of(batch) is ORDERS:
+        _see_to_corrections(session, before, found)
     if not good:
         trouble = next(filter(None, troubles.values()))
         follow_store.note_trouble(session, batch.id, trouble.value)
@@ -167,14 +174,37 @@ def settle_file(
     return None
 
 
+def _see_to_corrections(session: Session, before: Mapping[int, Verdict], found: Mapping[int, Verdict]) -> None:
+    """Hold the corrections of orders that were not taken, and let those leave of orders that were taken after all."""
+    if refused := [one for one, verdict in found.items() if verdict is not Verdict.ACCEPTED]:
+        hold_corrections(session, store.orders_of(session, refused))
+    was_rejected = [one for one, verdict in before.items() if verdict is Verdict.REJECTED]
+    if taken := [one for one in was_rejected if found[one] is not Verdict.REJECTED]:
+        release_corrections(session, store.orders_of(session, taken))
+
+
+def _came_again(session: Session, batch: int, good: Sequence[Row[Any]]) -> bool:
+    """Say whether a file came, or may have come, once more than is told of without doubt."""
+    told = sum(row.source == Source.API for row in good)
+    return follow_store.may_have_come_twice(session, batch, (PERSON, IMPACT), told=told)
+
+
+def _overcome(
+    key: str, errors: Mapping[int, Sequence[tuple[Row[Any], bool]]], found: Mapping[int, Verdict]
+) -> list[int]:
+    """Return the errors that stand against nothing, since what they are about was taken by another submission."""
+    every = (error for some in errors.values() for error, _ in some)
+    return [one.id for one in every if one.rejects and found.get(getattr(one, key)) is Verdict.ACCEPTED]
+
+
 def _judged_errors(
-    session: Session, batch: Row[Any], complete: Sequence[Row[Any]]
-) -> dict[int, list[tuple[Row[Any], bool]]]:
-    """Return the errors of submissions, and whether each stands against its record; those that do not are noted."""
+    session: Session, batch: Row[Any], complete: Sequence[Row[Any]], *, again: bool
+) -> tuple[dict[int, list[tuple[Row[Any], bool]]], dict[int, Trouble | None]]:
+    """Return the errors of submissions, and what does not add up in each.
+
+    Of an error it is said whether it stands against its record; those that do not are noted.
+    """
     is_order = store.kind_of(batch) is ORDERS
-    again = sum(row.source == Source.API for row in complete) > 1 or follow_store.may_have_come_twice(
-        session, batch.id, (PERSON, IMPACT)
-    )
     reversing = set() if is_order else store.reversals(session, batch.id)
     found: dict[int, list[tuple[Row[Any], bool]]] = {row.id: [] for row in complete}
     no_more: list[int] = []
@@ -184,14 +214,15 @@ def _judged_errors(
         if row.rejects and row.reason in excused:
             no_more.append(row.id)
     store.forgive(session, no_more)
-    return found
+    return found, {row.id: _trouble(row, batch, found[row.id]) for row in complete}
 
 
 def _trouble(row: Row[Any], batch: Row[Any], errors: Sequence[tuple[Row[Any], bool]]) -> Trouble | None:
     """Return what does not add up in a submission."""
     if count_differs(row.total_records, batch.rows):
         return Trouble.RECORDS_DIFFER
-    if row.total_records != 0 and len(errors) < (row.total_errors or 0):
+    counted = row.total_errors or int(bool(row.error_reason or row.error_type))
+    if row.total_records != 0 and len(errors) < counted:
         return Trouble.ERRORS_MISSING
     unjoined = any(error.revision_id is None and error.correction_id is None and stands for error, stands in errors)
     return Trouble.NOT_JOINED if unjoined else None

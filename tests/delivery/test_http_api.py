@@ -12,11 +12,12 @@ from sqlalchemy import Row, select, update
 from typer.testing import CliRunner
 
 from app import cli, worker
+from app.batches.batch import BatchKind
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
 from app.conversions.record import record
 from app.conversions.store import REVISION
-from app.delivery import calling, deliver
-from app.delivery.calls_store import CALL, UNANSWERED
+from app.delivery import calling, calls_store, deliver
+from app.delivery.calls_store import CALL, UNANSWERED, ToMake
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import ATTEMPT
 from app.errors import LeaseLost
@@ -294,6 +295,21 @@ def test_while_the_api_is_away_nothing_is_lost(
     assert impact.orders()[3:] == list("DEABC")  # those that were never tried go first
 
 
+@pytest.mark.parametrize(("status", "may_be_ours"), [(500, True), (502, True), (504, True), (429, False), (404, False)])
+def test_a_call_that_failed_at_impact_may_have_been_taken(
+    calling_service: Service, impact: Impact, status: int, may_be_ours: bool
+) -> None:
+    """A gateway's 5xx can come after the order was taken: the second try's CONV_DUPLICATE is then no refusal of it."""
+    impact.after = lambda _order_id: httpx.Response(status)
+    export(calling_service, "A")
+    impact.after = lambda _order_id: None
+    calling_service.clock.now += timedelta(minutes=15)  # type: ignore[attr-defined]
+    try_again(calling_service)
+    assert [(row.state, row.was_unknown, row.tries) for row in rows(calling_service, CALL)] == [
+        ("queued", may_be_ours, 2)
+    ]
+
+
 def test_refused_credentials_stop_the_channel(calling_service: Service, impact: Impact, files: Shipments) -> None:
     """After three refusals nothing more is called, before the account is locked; files go on, and a person is told."""
     impact.answer = lambda _order_id: httpx.Response(401)
@@ -357,6 +373,20 @@ def test_a_person_confirms_only_what_has_left(calling_service: Service, impact: 
     assert (known.state, known.code, known.was_unknown) == ("refused", "CONV_DUPLICATE", True)
     assert len(rows(calling_service, UNANSWERED)) == 2
     assert act(calling_service, "confirmation").status_code == 409
+
+
+def test_a_call_that_was_answered_is_over_for_whoever_comes_late(calling_service: Service, impact: Impact) -> None:
+    """Neither does a worker that planned it before make it again, nor does a late failure take the answer back."""
+    with_settings(calling_service, impact, unknown_outcome="hold")
+    impact.answer = lambda _order_id: httpx.ReadTimeout("")
+    export(calling_service, "A")
+    [planned] = rows(calling_service, CALL)
+    assert act(calling_service, "confirmation").json()["state"] == "delivered"
+    with calling_service.database.transaction() as session:
+        one = ToMake(BatchKind.CONVERSIONS, planned.revision_id, planned.id, planned.tries)
+        assert calls_store.begin(session, planned.batch, one, "Conversion", NOW) is None
+        calls_store.end(session, planned.id, planned.tries, {"state": "failed"}, due_in=None)
+    assert states(calling_service) == ["refused"]
 
 
 def test_no_call_begins_without_the_lease(calling_service: Service, impact: Impact) -> None:

@@ -9,12 +9,14 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, select
 
 from app.actions.store import REPORTED_ACTION
+from app.batches.store import UNCONFIRMED
 from app.conversions.corrections_store import UNSENT_CORRECTION
 from app.conversions.store import CONVERSION
 from app.database import Database
 from app.ledger.standing import look
 from app.service import Service
 from tests.conftest import Clock
+from tests.corrections import name_action
 from tests.ledger.test_corrections import ANVIL, BALL, ORDERING, Shop
 from tests.ledger.test_revise import problem, rows
 from tests.support import EXPORT_KEY, bearer, body
@@ -243,6 +245,29 @@ def test_what_impact_tells_of_an_action_comes_before_the_rule(
     if code:
         problem(answer, 409, code)
     assert answer.status_code == (409 if code else 202)
+
+
+@pytest.mark.parametrize(("named", "status"), [("1.2.3", 202), ("1.2.4", 409), (None, 202)])
+def test_of_several_actions_that_counts_which_is_corrected(
+    shop: Shop, database: Database, named: str | None, status: int
+) -> None:
+    """The one that corrections name, else the one that was made last, whichever was read first."""
+    made = datetime(2026, 11, 1, tzinfo=UTC)
+    report(database, created_at=made + timedelta(hours=1))
+    report(database, action_id="1.2.4", state="APPROVED", created_at=made)
+    if named:
+        name_action(database, ID, named)
+    assert shop.send("refund", amount="1.00").status_code == status
+
+
+def test_a_correction_waits_for_no_decision_that_never_comes(shop: Shop, database: Database, outbox: Path) -> None:
+    """After 90 days impact.com tells nothing of an order any more; what was given back is told all the same."""
+    shop.service.settings = shop.service.settings.model_copy(update={"corrections_after": "accepted"})
+    shop.accepted("refund", amount="1.00")
+    with database.transaction() as session:
+        session.connection().execute(UNCONFIRMED.update().values(trouble="given_up"))
+    shop.export()
+    assert len(told(outbox)) == 2
 
 
 def test_corrections_may_wait_until_the_order_is_accepted(shop: Shop, database: Database, outbox: Path) -> None:

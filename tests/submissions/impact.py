@@ -10,7 +10,7 @@ from app.batches.store import BATCH, UNCONFIRMED
 from app.conversions.record import record
 from app.database import Database
 from app.delivery.calls_store import UNANSWERED
-from app.errors import ApiRefused, Failure
+from app.errors import ApiRefused, ApiUnavailable, Failure
 from app.ledger.export_routes import request_export
 from app.service import Service
 from app.submissions.follow import Follower
@@ -22,12 +22,13 @@ Row = dict[str, Any]
 
 @dataclass
 class Impact:
-    """Answers `get` and `pages` as `Api` does. `fails` is raised by the next calls, one each."""
+    """Answers `get` and `pages` as `Api` does. `fails` is raised by the next calls, one each; `away` never answers."""
 
     files: list[Row] = field(default_factory=list)
     errors: dict[str, list[Row]] = field(default_factory=dict)
     calls: dict[str, Row] = field(default_factory=dict)
     fails: list[Failure] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def get(self, uri: str, query: Mapping[str, str] | None = None) -> Row:
@@ -50,6 +51,8 @@ class Impact:
         self.asked.append((uri, dict(query or {})))
         if self.fails:
             raise self.fails.pop(0)
+        if uri in self.away:
+            raise ApiUnavailable("impact.com's API gives an answer that is no JSON object.")
 
     def has(self, name: str, *errors: Row, number: str = "F-1", records: int | None = None, **changes: Any) -> None:
         """Let a file be through; numbers are texts, as in the documents' examples."""

@@ -40,6 +40,18 @@ def test_an_error_report_is_read_however_it_is_spelled(content: str) -> None:
     assert read_report(content.encode(), NAME).errors == (ONE,)
 
 
+def test_a_report_takes_back_no_refusal(service: Service, client: TestClient, clock: Clock) -> None:
+    """Where impact.com's API shows one of two errors and a person's report the other, both orders are rejected."""
+    [name] = export(service, *(order(one, items=1) for one in "ABC"))
+    api = Impact()
+    api.has(name, {"Line": "2", "OrderId": "A", "Reason": "CONTRACT_NOT_FOUND"}, records=3, TotalErrors="2")
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["rejected", "delivered", "delivered"]
+    read(service, name, "Line,OrderId,Reason\n3,B,CONTRACT_NOT_FOUND\n")
+    assert states(client, "A", "B", "C") == ["rejected", "rejected", "accepted"]
+
+
 def test_what_became_of_each_row_is_read_too() -> None:
     """A result file that lists good rows as well says how many there are."""
     report = read_report(b"Line,OrderId,Result\n2,A,Success\n3,B,failed\n", NAME)

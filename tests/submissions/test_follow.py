@@ -11,10 +11,12 @@ from sqlalchemy import insert, select, update
 
 from app.batches.store import BATCH, BATCH_LINE, UNCONFIRMED, UNDELIVERED
 from app.database import Database
+from app.delivery import deliver
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.store import ATTEMPT
 from app.errors import ApiUnavailable, CredentialsRefused, OutcomeUnknown
 from app.service import Service
+from app.submissions import follow_store
 from app.submissions.schedule import wait
 from app.submissions.store import RESULT, SUBMISSION
 from app.worker import Worker
@@ -22,7 +24,7 @@ from tests.conftest import Clock
 from tests.corrections import Left, correct
 from tests.delivery.test_retries import Scripted
 from tests.submissions.impact import Impact, export, filenames, follower, look, make_due
-from tests.support import NOW, READ_KEY, bearer, order, work
+from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, order, work
 
 EXAMPLE = json.loads(Path(__file__).with_name("api-submission.json").read_text("utf-8"))
 HOUR = timedelta(hours=1)
@@ -119,6 +121,18 @@ def test_an_error_of_the_whole_order_rejects_it(
     assert (states(client, "A"), get(client, "/batches")["items"][0]["state"]) == (["rejected"], "rejected")
 
 
+def test_a_file_is_looked_for_though_orders_leave_by_calls_since(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """What left as a file is in impact.com's list of files, whatever the settings say by now."""
+    [name] = export(service, "A")
+    service.settings = service.settings.model_copy(update={"channel": "http_api"})
+    api.has(name, error(OrderId="A"))
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A") == ["rejected"]
+
+
 def test_one_listing_serves_all_files(service: Service, api: Impact, clock: Clock) -> None:
     """The budget is for files, not for orders: files that are due together cost one call."""
     for number in range(3):
@@ -134,6 +148,22 @@ def test_one_listing_serves_all_files(service: Service, api: Impact, clock: Cloc
     }
     with service.database.snapshot() as session:
         assert len(session.connection().execute(select(RESULT)).all()) == 3
+
+
+def test_errors_that_cannot_be_read_keep_no_other_file_back(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """An address that never answers costs the result of its own file alone, and is asked again."""
+    first, second = export(service, "A"), export(service, "B")[1]
+    api.has(first[0], error(OrderId="A"), records=2)
+    api.has(second, error(OrderId="B"), records=2, number="F-2")
+    clock.now += HOUR
+    api.away = {"/Advertisers/SID/FTPSubmissions/F-1/Errors"}
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["delivered", "rejected"]
+    api.away.clear()
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["rejected", "rejected"]
 
 
 def test_nothing_is_asked_before_it_can_be_known(service: Service, api: Impact, clock: Clock) -> None:
@@ -166,6 +196,8 @@ TROUBLES: list[tuple[dict[str, Any], list[dict[str, Any]], str, str]] = [
     ({"records": 3}, [], "records_differ", "delivered"),
     ({"TotalErrors": 2}, [error(2, OrderId="A")], "errors_missing", "partly_accepted"),
     ({"records": 4}, [error(OrderId="nobody")], "not_joined", "delivered"),
+    ({"records": 4, "ErrorReason": "CONTRACT_NOT_FOUND"}, [], "errors_missing", "delivered"),
+    ({"records": 4, "ErrorType": "Validation"}, [], "errors_missing", "delivered"),
 ]
 
 
@@ -188,6 +220,21 @@ def test_what_does_not_add_up_is_no_success(
     assert states(client, "A", "B") == [of_a, "delivered"]
     with service.database.snapshot() as session:
         assert session.connection().execute(select(UNCONFIRMED.c.trouble)).scalar_one() == trouble
+
+
+def test_a_file_whose_errors_are_neither_counted_nor_listed_is_no_success(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """That there are none is known by their number, or by a list that is empty; by neither, nothing is known."""
+    [name] = export(service, "A")
+    api.has(name, records=2, TotalErrors="some")
+    lists, api.errors = api.errors, {}
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A") == ["delivered"]
+    api.errors = lists
+    look(service, api, clock)
+    assert states(client, "A") == ["accepted"]
 
 
 def test_a_file_of_which_nothing_was_read_is_rejected(
@@ -223,6 +270,79 @@ def test_the_same_file_again_takes_nothing_back(
     look(service, api, clock)
     assert states(client, "A", "B") == ["accepted", "accepted"]
     assert get(client, "/orders/A")["reasons"] == []
+
+
+def test_a_duplicate_of_somebody_elses_order_stays_a_refusal_when_the_file_comes_again(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """It was one the first time, when nothing of ours was there; what was refused once and taken then is no refusal."""
+    [name] = export(service, "A", "B", "C")
+    foreign = error(OrderId="C", Reason="CONV_DUPLICATE")
+    api.has(name, error(OrderId="B"), foreign, records=6)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "rejected", "rejected"]
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="A", Reason="CONV_DUPLICATE"), foreign, records=6, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "accepted", "rejected"]
+    assert [get(client, f"/orders/{one}")["reasons"] for one in "AB"] == [[], []]
+
+
+def test_what_was_cut_is_sent_again_and_what_had_come_counts(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """The first half was taken, so that impact.com finds it there; the other half is taken now."""
+    [name] = export(service, "A", "B")
+    api.has(name, records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["delivered", "delivered"]
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="A", Reason="CONV_DUPLICATE"), records=4, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["accepted", "accepted"]
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["correction-first", "verdict-first"])
+def test_what_was_held_of_a_refused_order_leaves_once_it_is_taken(
+    service: Service, client: TestClient, api: Impact, clock: Clock, early: bool
+) -> None:
+    """The same file again may be taken: then impact.com is told what was given back, or it would pay for it."""
+    [name] = export(service, "A", "B", "C")
+    wishes = {"A/refunds": {"items": [{"sku": "SKU-0", "amount": "1.00"}]}, "B/reversals": {}, "C/reversals": {}}
+
+    def give_back() -> None:
+        for path, wish in wishes.items():
+            content = {"reason": "ITEM_RETURNED", **wish}
+            answer = client.post(f"/orders/{path}", json=content, headers=bearer(ORDER_KEY))
+            assert answer.is_success, answer.text
+
+    if early:
+        give_back()
+    api.has(name, *(error(OrderId=one) for one in "ABC"), records=6)
+    clock.now += HOUR
+    look(service, api, clock)
+    if not early:
+        give_back()
+    assert len(export(service)) == 1
+    [batch] = get(client, "/batches")["items"]
+    client.post(f"/batches/{batch['id']}/redelivery", headers=bearer("export-key-of-a-test"))
+    work(service)
+    clock.now += HOUR
+    api.has(name, error(OrderId="C"), records=6, number="F-2")
+    look(service, api, clock)
+    assert states(client, "A", "B", "C") == ["accepted", "accepted", "rejected"]
+    sent = export(service)[1:]
+    told = "".join(service.channels["folder"].path.joinpath(one).read_text() for one in sent)  # type: ignore[attr-defined]
+    lines = [line for line in told.splitlines() if "ITEM_RETURNED" in line]
+    assert (len(lines), any(",B," in one for one in lines), any(",C," in one for one in lines)) == (2, True, False)
 
 
 def test_corrections_are_followed_like_orders(service: Service, client: TestClient, api: Impact, clock: Clock) -> None:
@@ -306,6 +426,64 @@ def test_a_delivery_that_waits_for_a_person_is_confirmed_by_what_is_found(
         attempts = session.connection().execute(select(ATTEMPT.c.channel, ATTEMPT.c.status)).all()
         assert tuple(attempts[-1]) == ("impact.com", "delivered")
         assert session.connection().execute(select(UNDELIVERED)).all() == []
+
+
+def test_a_file_that_left_before_a_restore_is_found(service: Service, api: Impact, clock: Clock) -> None:
+    """It is known from the journal alone, and counts as doubtful since then; it was submitted when it was made."""
+    export(service, "A")
+    with service.database.transaction() as session:
+        since = session.connection().execute(select(BATCH.c.created_at)).scalar_one()
+        session.connection().execute(update(UNCONFIRMED).values(since=since + timedelta(days=9)))
+    clock.now = since + timedelta(days=10)
+    look(service, api, clock)
+    assert api.asked[0][1]["SubmissionDateStart"] < f"{since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_what_an_older_version_has_sent_is_looked_for(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """While replicas are upgraded one by one, the older ones leave no note that a result is to be found out."""
+    names = export(service, "A")
+    api.has(names[0], records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    name = export(service, "B")[1]
+    with service.database.transaction() as session:
+        session.connection().execute(UNCONFIRMED.delete())
+        follow_store.adopt(session)
+    api.has(name, error(OrderId="B"), number="F-2", records=2)
+    clock.now += HOUR
+    look(service, api, clock)
+    assert states(client, "A", "B") == ["accepted", "rejected"]
+    with service.database.snapshot() as session:
+        assert session.connection().execute(select(UNCONFIRMED)).all() == []
+
+
+def test_nothing_is_concluded_of_a_file_while_it_is_sent(
+    service: Service, client: TestClient, api: Impact, clock: Clock
+) -> None:
+    """A delivery under way is neither ended nor forgotten for what impact.com shows of the one before."""
+    service.channels = {"folder": Scripted(OutcomeUnknown("No answer."))}
+    [name] = export(service, "A")
+    _due_again(service.database)
+    claimed = deliver.claim(service.database, service.settings, clock.now)
+    assert claimed
+    clock.now += HOUR
+    api.has(name, records=2)
+    look(service, api, clock)
+    assert states(client, "A") == ["unknown"]
+    deliver.deliver(
+        service.database,
+        service.hold.journal,
+        service.channels["folder"],
+        service.settings,
+        claimed,
+        clock,
+        service.stopping,
+    )
+    assert states(client, "A") == ["delivered"]
+    look(service, api, clock)
+    assert states(client, "A") == ["accepted"]
 
 
 def test_a_duplicate_in_a_file_that_came_once_is_a_refusal(
