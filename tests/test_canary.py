@@ -96,6 +96,7 @@ def hidden_settings(hidden: dict[str, str]) -> dict[str, str]:
     return (
         settings
         | {"CAPTURE_ALARM_URL": f"http://user:{token}@{HOST}:{free_port()}/hook?token={token}"}
+        | {"CAPTURE_IMPACT_ACCOUNT_SID": "IR1000", "CAPTURE_IMPACT_API_URL": f"https://{HOST}:{free_port()}"}
         | {f"CAPTURE_{right}_KEYS": f"sha256:{hash_of(hidden[f'key {right}'])}" for right in RIGHTS}
     )
 

@@ -36,14 +36,20 @@ REASONS = {
 STAYS = "CREDITING_RULE_MISMATCH"
 MISDEEDS: list[dict[str, Any]] = [
     {"answer": "429", "method": "POST", "path": "Conversions", "times": 2},
-    *({"answer": kind, "method": "POST", "path": "Conversions", "times": 3} for kind in ("500", "503", "520")),
+    *(
+        {"answer": kind, "method": "POST", "path": "Conversions", "times": 3}
+        for kind in ("500", "503", "520", "redirect")
+    ),
     *({"answer": kind, "method": "POST", "path": "Conversions", "times": 2} for kind in ("html", "truncated")),
     *({"answer": kind, "method": "POST", "path": "Conversions", "times": 3, "after": True} for kind in ("html", "cut")),
     {"answer": "truncated", "method": "POST", "path": "Conversions", "times": 2, "after": True},
     {"answer": "timeout", "method": "POST", "path": "Conversions", "times": 1, "seconds": 2},
     {"answer": "timeout", "method": "POST", "path": "Conversions", "times": 1, "seconds": 2, "after": True},
     *({"answer": kind, "method": "GET", "path": "Submissions", "times": 1} for kind in ("500", "html", "truncated")),
-    *({"answer": kind, "method": "GET", "path": "Submissions", "times": 1} for kind in ("huge", "cut", "429")),
+    *(
+        {"answer": kind, "method": "GET", "path": "Submissions", "times": 1}
+        for kind in ("huge", "cut", "redirect", "429")
+    ),
 ]
 Order = dict[str, Any]
 Key = tuple[str, str]
