@@ -11,7 +11,7 @@ from app.conversions.corrections_store import CORRECTION
 from app.conversions.store import CONVERSION, REVISION
 from app.database import Database, only_by_keys
 from app.submissions.hold_corrections import hold_corrections
-from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR, has_result
+from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION, SUBMISSION_ERROR, results
 from tests.support import NOW
 
 Codes = Sequence[str] | Mapping[str, Sequence[str]]
@@ -28,7 +28,7 @@ def judge(database: Database, refused: Mapping[str, Codes], batch_id: str | None
         batches = select(BATCH).order_by(BATCH.c.id)
         wanted = batches if batch_id is None else batches.where(BATCH.c.batch_id == batch_id)
         for batch in session.connection().execute(wanted).all():
-            if not has_result(session, batch.id):
+            if not results(session, [batch.id]):
                 _judge(session, batch, refused)
 
 

@@ -13,6 +13,12 @@ from app.conversions.order import NO_ATTRIBUTION
 from app.ledger import reconcile_store as store
 from app.ledger.reconciliation import Correction, Difference, Fate, Ours
 from app.ledger.store import Whereabouts, whereabouts
+from app.submissions.store import (
+    Objection,
+    correction_verdicts,
+    objections_to_corrections,
+    objections_to_orders,
+)
 from app.submissions.submission import Verdict
 
 
@@ -21,14 +27,13 @@ def read_ours(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Ours]:
     ids = [row.id for row in rows]
     places, amounts = whereabouts(session, ids), store.amounts(session, ids)
     batches = store.batches_of(session, ids)
-    verdicts = store.verdicts(session, batches)
     arrived = store.arrivals(session, set(batches.values()))
-    rejected = [one for one, verdict in verdicts.items() if verdict is not Verdict.ACCEPTED]
-    reasons = store.reasons(session, "revision_id", rejected)
+    rejected = [one for one in ids if places[one].verdict not in {None, Verdict.ACCEPTED}]
+    reasons = objections_to_orders(session, rejected)
     corrected = _corrections(session, [row.conversion_id for row in rows])
     for row in rows:
         place, at = places[row.id], arrived.get(batches.get(row.id, 0))
-        fate = _fate(place, verdicts.get(row.id))
+        fate = _fate(place)
         truth = None if fate is Fate.CANCELLED else amounts[row.id]
         ours = Ours(
             row.event_type,
@@ -40,16 +45,21 @@ def read_ours(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Ours]:
             changed_at=at or row.recorded_at,
             truth=truth,
             told=truth,
-            reasons=reasons.get(row.id) or tuple(filter(None, (place.reason or place.hold_reason,))),
+            reasons=_codes(reasons.get(row.id)) or tuple(filter(None, (place.reason or place.hold_reason,))),
         )
         yield corrected[row.conversion_id].applied(ours) if row.conversion_id in corrected else ours
 
 
-def _fate(place: Whereabouts, verdict: Verdict | None) -> Fate:
+def _codes(objections: Sequence[Objection] | None) -> tuple[str, ...]:
+    """Return impact.com's codes, each once."""
+    return tuple(dict.fromkeys(one.code for one in objections or ()))
+
+
+def _fate(place: Whereabouts) -> Fate:
     if place.batch_id is not None:
-        if verdict is Verdict.REJECTED:
+        if place.verdict == Verdict.REJECTED:
             return Fate.REJECTED
-        return Fate.DELIVERED if place.arrived or verdict else Fate.UNKNOWN if place.doubtful else Fate.NOT_SENT
+        return Fate.DELIVERED if place.arrived or place.verdict else Fate.UNKNOWN if place.doubtful else Fate.NOT_SENT
     if place.cancelled:
         return Fate.CANCELLED
     reason = place.reason or place.hold_reason
@@ -82,7 +92,7 @@ def _corrections(session: Session, conversion_ids: Sequence[int]) -> dict[int, _
     arrived, rejected = _fates(session, [row.id for rows in found.values() for row in rows])
     told = {one: _last_told(rows, arrived, rejected) for one, rows in found.items()}
     newest = [rows[0].id for rows in found.values()]
-    reasons = store.reasons(session, "correction_id", [one for one in newest if one in rejected])
+    reasons = objections_to_corrections(session, [one for one in newest if one in rejected])
     held = store.held_corrections(session, list(found)) if found else {}
     lines = corrections_store.lines_of(session, [*newest, *(row.id for row in told.values() if row)]) if found else {}
 
@@ -91,7 +101,7 @@ def _corrections(session: Session, conversion_ids: Sequence[int]) -> dict[int, _
 
     def waiting(row: Row[Any]) -> Correction:
         if row.id in rejected:
-            return Correction(Difference.CORRECTION_REJECTED, row.recorded_at, reasons.get(row.id, ()))
+            return Correction(Difference.CORRECTION_REJECTED, row.recorded_at, _codes(reasons.get(row.id)))
         if row.id in held:
             return Correction(Difference.CORRECTION_HELD, row.recorded_at, (held[row.id],))
         return Correction(Difference.CORRECTION_NOT_SENT, row.recorded_at)
@@ -116,7 +126,7 @@ def _fates(session: Session, ids: Sequence[int]) -> tuple[dict[int, datetime], s
         batches = store.batches_of_corrections(session, some)
         at = store.arrivals(session, set(batches.values()))
         arrived |= {one: at[batch] for one, batch in batches.items() if batch in at}
-        rejected |= store.rejected_corrections(session, some)
+        rejected |= {one for one, its in correction_verdicts(session, some).items() if its is Verdict.REJECTED}
     return arrived, rejected
 
 

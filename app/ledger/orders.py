@@ -24,8 +24,9 @@ from app.ledger.actions import ActionView, find_action
 from app.ledger.state import CorrectionState, OrderState, order_state
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
-from app.submissions.listing import SubmissionView, reasons_against, submissions_of_revision
+from app.submissions.listing import SubmissionView, reasons_of, submissions_of_revision
 from app.submissions.reason_view import ReasonView
+from app.submissions.store import objections_to_corrections, objections_to_orders
 
 Money = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$", description="Decimal text with the currency's decimals.")]
 
@@ -162,7 +163,7 @@ def show_one(session: Session, settings: Settings, conversion_id: int) -> OrderD
         locks_at=(action and action.locks_at) or by_rule,
         action_id=action_id,
         action=action,
-        reasons=reasons_against(session, "revision_id", [newest]).get(newest, []),
+        reasons=reasons_of(objections_to_orders(session, [newest]).get(newest, ())),
         submissions=submissions_of_revision(session, settings, newest),
         corrections=_corrections(session, conversion_id),
     )
@@ -199,7 +200,7 @@ def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
     rows = corrections_store.corrections_of(session, conversion_id)
     ids = [row.id for row in rows]
     places = corrections_store.places(session, conversion_id, ids) if rows else {}
-    reasons = reasons_against(session, "correction_id", ids)
+    objections = objections_to_corrections(session, ids) if rows else {}
     return [
         CorrectionView(
             number=row.number,
@@ -210,7 +211,7 @@ def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
             state=places[row.id].state,
             hold_reason=places[row.id].hold_reason,
             filename=places[row.id].filename,
-            reasons=reasons.get(row.id, []),
+            reasons=reasons_of(objections.get(row.id, ())),
         )
         for row in rows
     ]

@@ -1,6 +1,6 @@
 """What the comparison of sides reads, some orders at a time: along an index of dates, or by keys."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,8 +14,6 @@ from app.conversions.store import CONVERSION, ITEM, REVISION
 from app.database import UTCDateTime
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
-from app.submissions.store import JUDGED_CORRECTION, JUDGED_ORDER, RESULT, SUBMISSION_ERROR
-from app.submissions.submission import Verdict
 
 PAGE: Final = 500
 
@@ -99,37 +97,8 @@ def batches_of_corrections(session: Session, correction_ids: Collection[int]) ->
     return {row.correction_id: row.batch for row in session.connection().execute(asked)}
 
 
-def verdicts(session: Session, batches: Mapping[int, int]) -> dict[int, Verdict]:
-    """Return what impact.com has decided about revisions, given with their batches. Asked table by table, by keys."""
-    connection = session.connection()
-    known = set(connection.execute(select(RESULT.c.batch).where(RESULT.c.batch.in_(set(batches.values())))).scalars())
-    mine = JUDGED_ORDER.c.revision_id.in_(batches)
-    judged = connection.execute(select(JUDGED_ORDER.c.revision_id, JUDGED_ORDER.c.verdict).where(mine))
-    found = {one: Verdict.ACCEPTED for one, batch in batches.items() if batch in known}
-    return found | {row.revision_id: Verdict(row.verdict) for row in judged}
-
-
-def rejected_corrections(session: Session, correction_ids: Collection[int]) -> set[int]:
-    """Return those of these corrections that impact.com has refused."""
-    mine = JUDGED_CORRECTION.c.correction_id.in_(correction_ids)
-    asked = select(JUDGED_CORRECTION.c.correction_id, JUDGED_CORRECTION.c.verdict).where(mine)
-    rows = session.connection().execute(asked)
-    return {row.correction_id for row in rows if Verdict(row.verdict) is Verdict.REJECTED}
-
-
 def held_corrections(session: Session, conversion_ids: Collection[int]) -> dict[int, str]:
     """Return why corrections of orders do not leave, by correction, of those that are held."""
     mine = UNSENT_CORRECTION.c.conversion_id.in_(conversion_ids), UNSENT_CORRECTION.c.hold_reason.is_not(None)
     asked = select(UNSENT_CORRECTION.c.correction_id, UNSENT_CORRECTION.c.hold_reason).where(*mine)
     return {row.correction_id: row.hold_reason for row in session.connection().execute(asked)}
-
-
-def reasons(session: Session, what: str, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
-    """Return impact.com's codes against revisions (`revision_id`) or corrections (`correction_id`)."""
-    column = SUBMISSION_ERROR.c[what]
-    against = column.in_(ids), SUBMISSION_ERROR.c.rejects
-    asked = select(column.label("id"), SUBMISSION_ERROR.c.reason).where(*against).order_by(SUBMISSION_ERROR.c.id)
-    found: dict[int, list[str]] = {}
-    for row in session.connection().execute(asked) if ids else ():
-        found.setdefault(row.id, []).append(row.reason)
-    return {one: tuple(dict.fromkeys(codes)) for one, codes in found.items()}

@@ -31,7 +31,7 @@ from app.ledger.mending import Chosen, Left
 from app.ledger.reissue import choose_corrections
 from app.ledger.repair_orders import choose_orders
 from app.submissions.reason_view import ReasonView
-from app.submissions.store import has_result, refused_in
+from app.submissions.store import refused_in, results
 from app.submissions.submission import Verdict
 
 CHUNK: Final = 500
@@ -113,7 +113,7 @@ def _look(database: Database, batch_id: str, named: Collection[str]) -> _Refused
         only_by_keys(session)
         batch = find_batch(session, batch_id)
         verdicts = refused_in(session, batch.id)
-        if not verdicts and not has_result(session, batch.id):
+        if not verdicts and not results(session, [batch.id]):
             raise Conflict(
                 "impact.com has not said yet what it makes of this batch, so that nothing of it can be repaired."
                 " `conversion-capture results FILE` tells the service, if you have a report.",

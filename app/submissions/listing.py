@@ -1,6 +1,6 @@
 """Submissions as they are shown: under impact.com's own field names, with what each reason means."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from app.impact.outcomes import NextStep, reason
 from app.submissions import listing_store as store
 from app.submissions.listing_store import Wanted
 from app.submissions.reason_view import ReasonView
+from app.submissions.store import Objection
 
 _OWN: Final = frozenset(
     {
@@ -142,15 +143,9 @@ def submissions_of_revision(session: Session, settings: Settings, revision_id: i
     return show(session, settings, rows)
 
 
-def reasons_against(session: Session, column: str, ids: Collection[int]) -> dict[int, list[ReasonView]]:
-    """Return why revisions (`revision_id`), or corrections (`correction_id`), were not taken; each reason once."""
-    found: dict[int, list[ReasonView]] = {}
-    for row in store.against(session, column, ids) if ids else ():
-        mine = found.setdefault(getattr(row, column), [])
-        view = ReasonView.of(row.reason, line=row.line, sku=row.sku)
-        if view not in mine:
-            mine.append(view)
-    return found
+def reasons_of(objections: Iterable[Objection]) -> list[ReasonView]:
+    """Return why something was not taken, as it is shown; each reason once."""
+    return [ReasonView.of(one.code, line=one.line, sku=one.sku) for one in dict.fromkeys(objections)]
 
 
 def show(session: Session, settings: Settings, rows: Sequence[Row[Any]]) -> list[SubmissionView]:

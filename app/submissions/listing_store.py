@@ -128,13 +128,6 @@ def errors(session: Session, submission_id: int, after: int) -> tuple[int, Seque
     return connection.execute(number).scalar_one(), connection.execute(rows.order_by(error.id).limit(PAGE + 1)).all()
 
 
-def against(session: Session, column: str, ids: Collection[int]) -> Sequence[Row[Any]]:
-    """Return what stands against revisions (`revision_id`), or against corrections (`correction_id`), in its order."""
-    error = SUBMISSION_ERROR.c
-    these = select(SUBMISSION_ERROR).where(error[column].in_(ids), error.rejects.is_(True)).order_by(error.id)
-    return session.connection().execute(these).all()
-
-
 def orders_of(session: Session, revision_ids: Collection[int], correction_ids: Collection[int]) -> dict[Any, Row[Any]]:
     """Return event type, order id and `extra` of revisions and corrections, by ("revision" or "correction", id)."""
     connection, found = session.connection(), dict[Any, Row[Any]]()

@@ -200,8 +200,3 @@ def refused_in(session: Session, batch: int) -> dict[int, Verdict]:
         mine = refused.where(lines.c.batch == batch, judged.c.verdict != Verdict.ACCEPTED.value)
         found |= {row[0]: Verdict(row[1]) for row in session.connection().execute(mine.order_by(lines.c.first_line))}
     return found
-
-
-def has_result(session: Session, batch: int) -> bool:
-    """Say whether everything is known of a batch."""
-    return session.connection().execute(select(RESULT.c.batch).where(RESULT.c.batch == batch)).first() is not None
