@@ -110,6 +110,11 @@ class Settings(BaseSettings):
 
     keep_clicks_days: int = Field(default=400, ge=1, le=36_500)
     keep_alarms_days: int = Field(default=30, ge=1, le=36_500)
+    keep_files_days: int = Field(default=400, ge=100, le=36_500)
+    keep_personal_days: int | None = Field(default=None, ge=100, le=36_500)
+    fingerprint_key: SecretStr | None = Field(default=None, min_length=32)
+
+    dashboard_hours: int = Field(default=12, ge=1, le=168)
 
     # Settings are read once. As what they are, and not by what they say, they are the key of what follows from them.
     __hash__ = object.__hash__
@@ -172,6 +177,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}KEEP_CLICKS_DAYS is {self.keep_clicks_days}, and a cookie is sent for {PREFIX}COOKIE_DAYS"
                 f" ({self.cookie_days}): keep clicks for at least as long, so that the click of an order is still there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fingerprints_can_be_keyed(self) -> Self:
+        if self.keep_personal_days is not None and self.fingerprint_key is None:
+            raise ValueError(
+                f"{PREFIX}KEEP_PERSONAL_DAYS needs {PREFIX}FINGERPRINT_KEY, a secret of at least 32 characters that all"
+                " replicas share and that never changes: by it the same order is known again when its personal fields"
+                " are gone"
             )
         return self
 

@@ -33,6 +33,8 @@ STAGES = (
     "actions",
     "ledger",
     "alarms",
+    "privacy",
+    "dashboard",
 )
 """From left to right; a folder may import those to its left."""
 SHARED = frozenset(
@@ -67,6 +69,7 @@ STORES = frozenset(
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
+        *("terms_store", "standings_store", "session_store"),
     }
 )
 VERBS = frozenset(

@@ -78,6 +78,7 @@ class Batch(SQLModel, table=True):
     """A file for impact.com. `batch_id` is random, so that a name stays unique even when a database is restored.
 
     `channel` is the way out that was settled when it was made; without it the settings say by which one it leaves.
+    `removed_at`: its content is gone since then, `removed_why` (`erased`: it held data of a person, `old`).
     """
 
     __tablename__ = "batch"
@@ -94,6 +95,8 @@ class Batch(SQLModel, table=True):
     orders: int
     sha256: str
     channel: str | None = None
+    removed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    removed_why: str | None = None
 
 
 class BatchContent(SQLModel, table=True):

@@ -32,6 +32,7 @@ class Click(SQLModel, table=True):
     referrer_origin: str | None = Field(default=None, max_length=MAX_ORIGIN)
     user_agent_family: str | None = Field(default=None, max_length=MAX_FAMILY)
     source: str = Field(max_length=16)
+    consent: str | None = Field(default=None, max_length=16)
 
 
 class ClickInCrowd(SQLModel, table=True):
@@ -46,6 +47,7 @@ class ClickInCrowd(SQLModel, table=True):
     referrer_origin: str | None = Field(default=None, max_length=MAX_ORIGIN)
     user_agent_family: str | None = Field(default=None, max_length=MAX_FAMILY)
     source: str = Field(max_length=16)
+    consent: str | None = Field(default=None, max_length=16)
 
 
 class NewClick(NamedTuple):
@@ -57,6 +59,7 @@ class NewClick(NamedTuple):
     referrer_origin: str | None = None
     user_agent_family: str | None = None
     source: str = "get"
+    consent: str | None = None
 
 
 class Note(NamedTuple):

@@ -44,6 +44,7 @@ def test_a_landing_is_kept_in_a_cookie_and_a_row(shop: Shop) -> None:
         "referrer_origin": "https://blog.example",
         "user_agent_family": "Firefox",
         "source": "get",
+        "consent": None,
     }
 
 

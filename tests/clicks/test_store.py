@@ -69,6 +69,7 @@ def test_there_is_no_room_for_personal_data(shop: Shop) -> None:
         "referrer_origin",
         "user_agent_family",
         "source",
+        "consent",
     ]
 
 
@@ -147,7 +148,8 @@ def file_all(database: Database, step: int = 3) -> None:
 
 def test_a_crowd_is_filed_as_if_each_had_come_alone(database: Database) -> None:
     """Every field as it came; of several with one id, and of one that is on record, the first counts."""
-    odd = NewClick("a/b==", NOW, "https://shop.example/ä", "https://blog.example", "Mobile Safari", "redirect")
+    visitor = "https://blog.example", "Mobile Safari", "redirect", "granted"
+    odd = NewClick("a/b==", NOW, "https://shop.example/ä", *visitor)
     with database.transaction() as session:
         write(session, Note(click("known", 1)))
     appended(database, click("B", 5), odd, click("known", 9), click("B", 7))
@@ -208,6 +210,7 @@ def test_a_refusal_waits_for_whoever_files_the_click_just_now(database: Database
             st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
             st.none() | st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40),
             st.sampled_from(["get", "post", "redirect"]),
+            st.sampled_from([None, "granted", "implied"]),
         ),
         unique_by=lambda one: one.click_id,
         max_size=5,
