@@ -58,7 +58,7 @@ R = TypeVar("R")
 CONNECTIONS: Final = 10
 """What a process keeps open: a few for its writers and its worker's threads, the others for whoever reads."""
 SPARE: Final = 5
-"""So many more for a moment; docs/operation.md says how many replicas PostgreSQL has room for."""
+"""So many more for a moment; docs/how-to/replicas.md says how many replicas PostgreSQL has room for."""
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10

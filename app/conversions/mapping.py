@@ -28,7 +28,7 @@ FIELDS: Final = frozenset(
 _PREFIX: Final = "Value error, "
 _SAID: Final = {
     "missing": "this is required",
-    "extra_forbidden": "there is no such key; docs/import.md has those that there are",
+    "extra_forbidden": "there is no such key; docs/reference/import-files.md has those that there are",
 }
 _ASCII: Final = bytes(range(128))
 _FIELD_OF: Final = (
@@ -62,7 +62,9 @@ class Mapping(BaseModel):
         for name, meant in value.items():
             field = field_of(name)
             if field is None:
-                raise ValueError(f"{name} is no field of an order and no parameter of impact.com; see docs/import.md")
+                raise ValueError(
+                    f"{name} is no field of an order and no parameter of impact.com; see docs/reference/import-files.md"
+                )
             if field in fields:
                 raise ValueError(f"{name} is named twice")
             fields[field] = meant
