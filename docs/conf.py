@@ -23,7 +23,7 @@ MENUS: Final = {
     "reference/index": ("*",),
     "explanation/index": ("*",),
 }
-"""The site's menu. It is not in the pages, since GitHub would show it there; those link to each page of their folder."""
+"""The site's menu. It is not in the pages, since GitHub would show it there; those link to all pages of a folder."""
 PLAIN: Final = ("caddyfile", "crontab", "csv", "pam", "sshd")
 """Languages of samples that Pygments does not know."""
 

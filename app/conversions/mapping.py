@@ -1,6 +1,6 @@
 """How a shop's own CSV says what an order is: the mapping file of an import, in TOML.
 
-Columns are named by the service's fields (README) or by impact.com's names of the same.
+Columns are named by the service's fields (docs/reference/orders.md) or by impact.com's names of the same.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """Reading an order as a checkout sends it, with every fault of the body listed at once.
 
 Facts: impact.com's conversion reference and FTP guide; ISO 4217; RFC 6901 for the pointers. The service's own rules (64
-characters, the currency's decimals, one line per SKU) are in the README.
+characters, the currency's decimals, one line per SKU) are in docs/reference/orders.md.
 """
 
 import re
