@@ -1,5 +1,6 @@
 """How `make docs` turns these pages into a site: by MyST and Sphinx, with nothing fetched from anywhere."""
 
+from pathlib import Path
 from typing import Final
 
 from pygments.lexers.special import TextLexer
@@ -17,8 +18,10 @@ html_theme = "furo"
 html_show_sphinx = False
 html_copy_source = False
 
+PARTS: Final = ("quick-start", "how-to/index", "reference/index", "explanation/index")
+BESIDE: Final = sorted(page.stem for page in Path(__file__).parent.glob("*.md") if page.stem not in {"index", *PARTS})
 MENUS: Final = {
-    "index": ("quick-start", "how-to/index", "reference/index", "explanation/index"),
+    "index": (*PARTS, *BESIDE),
     "how-to/index": ("*",),
     "reference/index": ("*",),
     "explanation/index": ("*",),
