@@ -105,6 +105,15 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body has more than {limit} bytes; send less at a time.")
 
 
+def accepts_gzip(header: str) -> bool:
+    """Say whether gzip is listed and not refused by `q=0` (RFC 9110, 12.5.3)."""
+    for one in header.lower().split(","):
+        coding, _, weight = one.replace(" ", "").partition(";q=")
+        if coding in {"gzip", "*"}:
+            return weight.strip("0.") != "" or not weight
+    return False
+
+
 class RawOrderPaths:
     """Leaves the paths below /orders/ percent-encoded, so that an order id may hold a slash (`%2F`)."""
 
