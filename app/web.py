@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-ORDERS_PREFIX: Final = b"/orders/"
+ORDERS_PREFIXES: Final = (b"/orders/", b"/dashboard/orders/")
 _OURS: Final = "Value error, "
 """What pydantic puts before a message of ours."""
 
@@ -115,7 +115,7 @@ def accepts_gzip(header: str) -> bool:
 
 
 class RawOrderPaths:
-    """Leaves the paths below /orders/ percent-encoded, so that an order id may hold a slash (`%2F`)."""
+    """Leaves the paths of orders percent-encoded, so that an order id may hold a slash (`%2F`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -123,7 +123,7 @@ class RawOrderPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on with the path as it came."""
         raw: bytes = scope.get("raw_path") or b""
-        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIX):
+        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIXES):
             scope["path"] = raw.decode("ascii", "replace")
         await self.app(scope, receive, send)
 

@@ -70,6 +70,7 @@ STORES = frozenset(
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
         *("terms_store", "standings_store", "session_store", "search_store", "moments_store"),
+        "frequency_store",
     }
 )
 VERBS = frozenset(
@@ -83,6 +84,8 @@ VERBS = frozenset(
         *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
         *("search", "terms", "standings"),
         *("pages", "sessions", "forms"),
+        *("frequency", "batch_list"),
+        *("desk", "order_page"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from app.dashboard.assets import address
+from app.dashboard.links import LINKS
 from app.dashboard.words import FILTERS
 from app.errors import Denied, Failure
 from app.security import Right
@@ -56,7 +57,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    environment.globals.update(static=address, Right=Right)
+    environment.globals.update(static=address, Right=Right, **LINKS)
     return environment
 
 

@@ -42,6 +42,11 @@ def moment(value: datetime | None) -> str:
     )
 
 
+def as_time(text: str) -> datetime:
+    """Return the point in time that is written in a text with its offset."""
+    return datetime.fromisoformat(text)
+
+
 def day(value: date) -> str:
     """Write a day with its weekday, by which people know it."""
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), value.strftime("%a %Y-%m-%d"))
@@ -76,6 +81,6 @@ def tone(state: str) -> str:
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    one.__name__: one for one in (number, money, share, moment, day, said, coded, spoken, tone)
+    one.__name__: one for one in (number, money, share, moment, as_time, day, said, coded, spoken, tone)
 }
 """By the names that templates know them by."""
