@@ -148,6 +148,7 @@ class LeftOut(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('held', 'expired')", name="left_out_state"),
         Index("left_out_by_state", "state", "revision_id"),
+        Index("left_out_by_reason", "reason", "revision_id"),
         Index("left_out_by_export", "export_id", "revision_id"),
         Index("left_out_until", "state", "expires_at"),
     )

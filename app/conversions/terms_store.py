@@ -6,10 +6,10 @@ therefore filed by a worker, a little after their order.
 
 import hashlib
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, select
+from sqlmodel import Field, Session, SQLModel
 
 
 class Term(StrEnum):
@@ -32,14 +32,16 @@ class OrderTerm(SQLModel, table=True):
 
 
 class TermsFiled(SQLModel, table=True):
-    """How far filing has come: up to `done` for good, up to `seen` all that could be seen then.
+    """How far filing has come: from `begins` up to `done` for good, up to `seen` all that could be seen then.
 
-    On a server, who began earlier may commit a smaller id later: what is above `done` is looked at again.
+    On a server, who began earlier may commit a smaller id later: what is above `done` is looked at again. What is below
+    `begins` was recorded before there were terms, and is filed from the newest to the oldest, down to 0.
     """
 
     __tablename__ = "terms_filed"
 
     id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    begins: int = Field(sa_type=BigInteger)
     seen: int = Field(sa_type=BigInteger)
     done: int = Field(sa_type=BigInteger)
 
@@ -52,3 +54,25 @@ def number_of(kind: Term, text: str) -> int:
     """Return the number that a term is filed under: 64 bits of its SHA-256, signed as databases have them."""
     digest = hashlib.sha256(f"{kind}:{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class Filed(NamedTuple):
+    """How far filing has come, as TermsFiled tells it; before it has begun, nothing is filed."""
+
+    begins: int = 0
+    seen: int = 0
+    done: int = 0
+
+
+def filed(session: Session) -> Filed:
+    """Return how far filing has come."""
+    columns = TERMS_FILED.c.begins, TERMS_FILED.c.seen, TERMS_FILED.c.done
+    row = session.connection().execute(select(*columns)).one_or_none()
+    return Filed() if row is None else Filed(*row)
+
+
+def with_term(session: Session, term: int, span: tuple[int, int], most: int) -> list[int]:
+    """Return the newest revisions that are filed under a number, of those from the first to the last of a span."""
+    filed_so = ORDER_TERM.c.term == term, ORDER_TERM.c.revision_id.between(*span)
+    newest = select(ORDER_TERM.c.revision_id).where(*filed_so).order_by(ORDER_TERM.c.revision_id.desc())
+    return list(session.connection().execute(newest.limit(most)).scalars())
