@@ -40,7 +40,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     worker = Worker(service, works=with_worker)
     spool = Spool(service.settings.spool_path, service.settings.spool_max_bytes)
     keeper = Keeper(Replay(service.database, spool, service.require_usable), spool)
-    recorder = Recorder(service.database)
+    recorder = Recorder(service.database, service.settings.fingerprint_key)
     lookout = health.Lookout(service.database, service.hold)
 
     @asynccontextmanager

@@ -53,7 +53,7 @@ def choose_orders(
     newest, truths = conversions.newest_revisions(session, ids), corrections.truths(session, ids)
     places = store.whereabouts(session, list(newest.values()))
     under_way = modifications_store.not_arrived(session, ids)
-    differing = _differing(batches.content_of(session, batch.id), recorded, settings, now)
+    differing = _differing(batches.what_is_left_of(session, batch.id), recorded, settings, now)
     objections = objections_to_orders(session, list(refused))
     chosen, again = Chosen(), dict[int, tuple[Recorded, Order]]()
     for one in recorded:
