@@ -56,6 +56,8 @@ ONE_LINE_LEVELS: Final = frozenset({"order", "chained"})
 EVENT_CODE: Final = "EventCode"
 """Names the event within a mobile app, whose System App ID stands under ActionTrackerId."""
 EVENT_CODE_LENGTH: Final = 128
+CUSTOMER_EMAIL: Final = "CustomerEmail"
+"""A hash of the customer's address, never the address."""
 TRACKING_CONSENT: Final = "TrackingConsent"
 """Whether the visitor consented to tracking."""
 
@@ -120,7 +122,7 @@ _EXTRA = (
     # About the customer
     + _order("CustomProfileId", max_length=70)
     + _order("CustomClickId", csv=False)
-    + _order("CustomerEmail", Kind.EMAIL_HASH, 64)
+    + _order(CUSTOMER_EMAIL, Kind.EMAIL_HASH, 64)
     + _order("CustomerCity CustomerPostCode CustomerRegion CustomerCountry IpAddress PhoneNumber CallerId")
     + _order("CountryCode", max_length=2)
     + _order("UserAgent UniqueUrl", max_length=2000)
