@@ -19,6 +19,8 @@ from app.clicks.replay import Replay
 from app.clicks.spool import Spool
 from app.clicks.visitor import warm_up
 from app.conversions.recorder import Recorder
+from app.dashboard import routes as dashboard
+from app.dashboard.session_routes import TRIES
 from app.ledger import correction_routes, export_routes, order_routes, reconcile_routes, total_routes
 from app.ledger.intake import Intake
 from app.service import Service, assemble
@@ -38,7 +40,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     worker = Worker(service, works=with_worker)
     spool = Spool(service.settings.spool_path, service.settings.spool_max_bytes)
     keeper = Keeper(Replay(service.database, spool, service.require_usable), spool)
-    recorder = Recorder(service.database)
+    recorder = Recorder(service.database, service.settings.fingerprint_key)
     lookout = health.Lookout(service.database, service.hold)
 
     @asynccontextmanager
@@ -63,6 +65,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     app.state.lookout = lookout
     app.state.hold = service.hold
     app.state.rate_limit = RateLimit(service.settings.rate_limit) if service.settings.rate_limit else None
+    app.state.sign_ins = RateLimit(TRIES)
     app.state.keep = keeper.keep
     app.state.intake = Intake(service.settings, service.database, recorder.record)
     app.state.releases = Releases(service.database)
@@ -93,7 +96,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         lifespan=lifespan,
     )
     orders = (order_routes, correction_routes, export_routes, submissions, total_routes, reconcile_routes)
-    for room in (health, clicks, snippet_routes, *orders, alarms):
+    for room in (health, clicks, snippet_routes, *orders, alarms, dashboard):
         app.include_router(room.router)
         app.add_thin_routes(room.router)
     app.add_middleware(RawOrderPaths)

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from app.alarms.store import delete_over
 from app.clicks.store import delete_old
 from app.config import Settings
+from app.dashboard.session_store import delete_ended
 from app.database import Database, retried
 from app.errors import Unavailable
 from app.service import Service
@@ -37,6 +38,7 @@ def purge(database: Database, settings: Settings, now: datetime, rest: Rest) -> 
     for what, days, delete in (
         ("clicks", settings.keep_clicks_days, delete_old),
         ("alarms", settings.keep_alarms_days, delete_over),
+        ("sessions", 0, delete_ended),
     ):
         gone = STEP
         while gone == STEP:
@@ -66,7 +68,7 @@ def purge_now_and_then(service: Service) -> None:
 def purge_once(service: Service) -> None:
     """Delete what is too old, but not beyond a step when the service is told to stop; say what went."""
     service.require_usable()
-    gone = {"clicks": 0, "alarms": 0}
+    gone = {"clicks": 0, "alarms": 0, "sessions": 0}
     for what, number in purge(service.database, service.settings, service.clock(), service.stopping.wait):
         gone[what] += number
         if service.stopping.is_set():

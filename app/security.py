@@ -40,8 +40,12 @@ def hash_of(key: str) -> str:
 
 
 def rights_of(key: str, settings: Settings) -> set[Right]:
-    """Return what `key` may do. Every known key is compared, whichever matches."""
-    digest = hash_of(key)
+    """Return what `key` may do."""
+    return rights_of_hash(hash_of(key), settings)
+
+
+def rights_of_hash(digest: str, settings: Settings) -> set[Right]:
+    """Return what the key with this SHA-256 may do. Every known key is compared, whichever matches."""
     known = ((Right.ORDER, settings.order_keys), (Right.EXPORT, settings.export_keys), (Right.READ, settings.read_keys))
     return {right for right, hashes in known for one in hashes if hmac.compare_digest(digest, one)}
 

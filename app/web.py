@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-ORDERS_PREFIX: Final = b"/orders/"
+ORDERS_PREFIXES: Final = (b"/orders/", b"/dashboard/orders/")
 _OURS: Final = "Value error, "
 """What pydantic puts before a message of ours."""
 
@@ -105,8 +105,17 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body has more than {limit} bytes; send less at a time.")
 
 
+def accepts_gzip(header: str) -> bool:
+    """Say whether gzip is listed and not refused by `q=0` (RFC 9110, 12.5.3)."""
+    for one in header.lower().split(","):
+        coding, _, weight = one.replace(" ", "").partition(";q=")
+        if coding in {"gzip", "*"}:
+            return weight.strip("0.") != "" or not weight
+    return False
+
+
 class RawOrderPaths:
-    """Leaves the paths below /orders/ percent-encoded, so that an order id may hold a slash (`%2F`)."""
+    """Leaves the paths of orders percent-encoded, so that an order id may hold a slash (`%2F`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -114,7 +123,7 @@ class RawOrderPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on with the path as it came."""
         raw: bytes = scope.get("raw_path") or b""
-        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIX):
+        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIXES):
             scope["path"] = raw.decode("ascii", "replace")
         await self.app(scope, receive, send)
 

@@ -31,10 +31,13 @@ def upgrade() -> None:
     op.create_table(
         "terms_filed",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("begins", sa.BigInteger(), nullable=False),
         sa.Column("seen", sa.BigInteger(), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("left_out_by_reason", "left_out", ["reason", "revision_id"], unique=False)
+    op.create_index("orders_by_reason", "submission_error", ["reason", "revision_id"], unique=False)
     op.create_table(
         "day_standing",
         sa.Column("day", sa.Date(), nullable=False),
@@ -81,6 +84,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("orders_by_reason", "submission_error")
+    op.drop_index("left_out_by_reason", "left_out")
     for table in reversed(TABLES):
         op.drop_table(table)
     for table, column in (

@@ -22,7 +22,7 @@ NUMBERS: Final = frozenset({"amount", UNIT_PRICE, "quantity"})
 FIELDS: Final = frozenset(
     {
         *("order_id", "event_date", "event_type", "currency", "click_id", "promo_code", "media_id", "customer_id"),
-        *("customer_status", "sku", "category", "quantity", "amount", UNIT_PRICE, *IDS.values()),
+        *("customer_status", "customer_email", "sku", "category", "quantity", "amount", UNIT_PRICE, *IDS.values()),
     }
 )
 _PREFIX: Final = "Value error, "

@@ -1,7 +1,6 @@
 """What has left: the journal against the database, the channels, the batches that wait."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from app.delivery import journal_store
@@ -9,6 +8,7 @@ from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT, next_pull
 from app.delivery.journal import SETTING, Journal
 from app.delivery.kept import Damaged, read_kept
+from app.delivery.removal import NotMarked
 from app.doctor.finding import Finding, Status
 from app.errors import ChannelUnavailable
 from app.event_type import HTTP_API
@@ -51,11 +51,10 @@ def _difference(kept: Journal, lost: list[str]) -> str:
 
 def _summary(kept: Journal, name: str) -> str:
     try:
-        file = read_kept(name, kept.read(name))
-    except Damaged:
+        file = read_kept(name, *kept.look(name))
+    except (Damaged, NotMarked):
         return f"{name} (damaged)"
-    at = datetime.fromtimestamp((kept.path / name).stat().st_mtime, UTC)
-    return f"{name} (kept {at:%Y-%m-%d %H:%M} UTC, {file.rows} rows of {len(file.first_lines)} orders)"
+    return f"{name} (kept {kept.kept_at(name):%Y-%m-%d %H:%M} UTC, {file.rows} rows of {len(file.first_lines)} orders)"
 
 
 def channels(service: Service) -> Iterator[Finding]:

@@ -118,8 +118,7 @@ def accept_many(database: Database, settings: Settings, body: bytes, now: dateti
     lines = body.removesuffix(b"\n").split(b"\n") if body else []
     if len(lines) > MOST_LINES:
         raise TooLarge(f"There are {len(lines)} lines, and at most {MOST_LINES} go at a time; send them in parts.")
-    known = rules(settings)
-    answers = [answer for group in _groups(lines) for answer in _accept_group(database, known, group, now)]
+    answers = [answer for group in _groups(lines) for answer in _accept_group(database, settings, group, now)]
     return told(answers)
 
 
@@ -134,10 +133,14 @@ def _groups(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (lines[start : start + GROUP] for start in range(0, len(lines), GROUP))
 
 
-def _accept_group(database: Database, known: Rules, lines: Sequence[bytes], now: datetime) -> list[dict[str, Any]]:
+def _accept_group(
+    database: Database, settings: Settings, lines: Sequence[bytes], now: datetime
+) -> list[dict[str, Any]]:
+    known = rules(settings)
     read = [_read(line, known, now) for line in lines]
+    orders = [one for one in read if isinstance(one, Order)]
     try:
-        results = iter(record(database, [one for one in read if isinstance(one, Order)], now))
+        results = iter(record(database, orders, now, settings.fingerprint_key))
     except Unavailable as away:
         return [refused(one.order_id if isinstance(one, Order) else None, away) for one in read]
     return [

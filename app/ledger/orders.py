@@ -21,7 +21,7 @@ from app.errors import NotFound
 from app.impact.currency import format_amount
 from app.ledger import corrections_store, store
 from app.ledger.actions import ActionView, find_action
-from app.ledger.state import CorrectionState, OrderState, order_state
+from app.ledger.state import CorrectionState, OrderState
 from app.ledger.store import Whereabouts
 from app.strict_json import unusable
 from app.submissions.listing import SubmissionView, reasons_of, submissions_of_revision
@@ -237,15 +237,7 @@ _JUST_RECORDED: Final = {
 
 def _facts(order: Order, revision: int, recorded_at: datetime, place: Whereabouts, limit: AgeLimit) -> dict[str, Any]:
     """Return the fields of an OrderView."""
-    state = order_state(
-        hold_reason=place.hold_reason,
-        left_out=place.state,
-        cancelled=place.cancelled,
-        batched=place.batch_id is not None,
-        arrived=place.arrived,
-        doubtful=place.doubtful,
-        verdict=place.verdict,
-    )
+    state = place.order_state
     reason = place.reason or place.hold_reason
     return {
         "order_id": order.order_id,

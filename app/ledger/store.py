@@ -18,7 +18,7 @@ from app.conversions.moved_store import destinations
 from app.conversions.store import CONVERSION, REVISION, UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import ATTEMPT
-from app.ledger.state import OrderState
+from app.ledger.state import OrderState, order_state
 from app.submissions.store import JUDGED_ORDER, RESULT, is_judged, order_verdicts, results
 from app.submissions.submission import Verdict
 
@@ -46,6 +46,19 @@ class Whereabouts:
     doubtful: bool = False
     cancelled: bool = False
     verdict: str | None = None
+
+    @property
+    def order_state(self) -> OrderState:
+        """The state of the order, if the revision is its newest."""
+        return order_state(
+            hold_reason=self.hold_reason,
+            left_out=self.state,
+            cancelled=self.cancelled,
+            batched=self.batch_id is not None,
+            arrived=self.arrived,
+            doubtful=self.doubtful,
+            verdict=self.verdict,
+        )
 
 
 def find_order(session: Session, event_type: str, order_id: str) -> int | None:

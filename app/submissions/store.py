@@ -78,6 +78,7 @@ class SubmissionError(SQLModel, table=True):
     __table_args__ = (
         Index("errors_of_submission", "submission_id", "id"),
         Index("errors_by_reason", "reason", "submission_id"),
+        Index("orders_by_reason", "reason", "revision_id"),
         Index("errors_of_revision", "revision_id"),
         Index("errors_of_correction", "correction_id"),
     )
