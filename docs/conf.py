@@ -1,5 +1,6 @@
 """How `make docs` turns these pages into a site: by MyST and Sphinx, with nothing fetched from anywhere."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +18,23 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
-PARTS: Final = ("quick-start", "how-to/index", "reference/index", "explanation/index")
-BESIDE: Final = sorted(page.stem for page in Path(__file__).parent.glob("*.md") if page.stem not in {"index", *PARTS})
-MENUS: Final = {
-    "index": (*PARTS, *BESIDE),
-    "how-to/index": ("*",),
-    "reference/index": ("*",),
-    "explanation/index": ("*",),
-}
-"""The site's menu. It is not in the pages, since GitHub would show it there; those link to all pages of a folder."""
+HERE: Final = Path(__file__).parent
 PLAIN: Final = ("caddyfile", "crontab", "csv", "pam", "sshd")
 """Languages of samples that Pygments does not know."""
 
 
 def add_menu(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Append the menu to a page that has one."""
-    if page in MENUS:
-        source[0] += "\n".join(["", "```{toctree}", ":hidden:", ":glob:", "", *MENUS[page], "```", ""])
+    """Append the site's menu to a front page: what it links to, in that order, and whatever else lies beside it.
+
+    It is not in the page itself, since GitHub would show it there.
+    """
+    if Path(page).name == "index":
+        linked = re.findall(r"\]\(([\w/-]+)\.md\)", source[0])
+        beside = sorted(one.stem for one in (HERE / page).parent.glob("*.md") if one.stem != "index")
+        source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *dict.fromkeys([*linked, *beside]), "```", ""])
 
 
 def setup(app: Sphinx) -> None:
