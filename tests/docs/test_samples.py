@@ -19,6 +19,8 @@ from fastapi.testclient import TestClient
 from app.check.check import report
 from app.config import Settings
 from app.conversions.mapping import read_mapping
+from app.conversions.order_body import Rules, read_order
+from app.event_type import EventType
 from app.main import create_app, openapi
 from app.security import hash_of
 from app.service import Service
@@ -37,6 +39,14 @@ PROSE: Final = [page for page in PAGES if page.name != "CHANGELOG.md"]
 CALLS: Final = [(method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods]
 ELSEWHERE: Final = ("/sandbox", "/faults")
 """Paths of the sandbox, which has no such document."""
+
+
+TYPES: Final = {
+    "default": EventType(campaign_id=1000, action_tracker_id=4321),
+    "trial": EventType(campaign_id=1000, action_tracker_id=4400),
+    "paid": EventType(campaign_id=1000, action_tracker_id=4401, level="chained"),
+}
+ORDERS: Final = Rules(dict.fromkeys(TYPES), max_items=9_999, event_types=TYPES)
 
 
 # Shells -----------------------------------------------------------------------------------------------------------
@@ -72,8 +82,10 @@ def check_shell(sample: Sample, tmp_path: Path) -> None:
 
 
 def check_json(sample: Sample, tmp_path: Path) -> None:
-    """Assert that it is JSON, each key once."""
-    json.loads(sample.code, object_pairs_hook=_once)
+    """Assert that it is JSON, each key once; what looks like an order is one."""
+    said = json.loads(sample.code, object_pairs_hook=_once)
+    if {"order_id", "items"} <= set(said):
+        assert read_order(sample.code.encode(), ORDERS, NOW).order_id == said["order_id"]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -191,6 +203,8 @@ def curls(page: Path) -> list[list[str]]:
     return [words for one in shells if not one.name for words in one.commands() if words[0] == "curl"]
 
 
+SERVICE: Final = re.compile(r"http://127\.0\.0\.1:8000|https://track\.shop\.example")
+"""Where the pages say that the service is."""
 WITH_CALLS: Final = [page for page in PAGES if curls(page)]
 
 
@@ -201,11 +215,10 @@ def send(client: TestClient, words: list[str]) -> Any:
     headers = dict(value.split(": ", 1) for flag, value in pairs if flag == "-H")
     data = next((value for flag, value in pairs if flag == "-d"), None)
     method = next((value for flag, value in pairs if flag == "-X"), "POST" if data else "GET")
-    [url] = [word for word in text if word.startswith("http://127.0.0.1:8000/")]
+    [target] = [word[found.end() :] for word in text if (found := SERVICE.match(word))]
     if "Authorization" in headers:
         headers |= bearer(ORDER_KEY)
-    target = url.removeprefix("http://127.0.0.1:8000").replace("wait=60", "wait=0")
-    return client.request(method, target, content=data, headers=headers)
+    return client.request(method, target.replace("wait=60", "wait=0"), content=data, headers=headers)
 
 
 @pytest.fixture
