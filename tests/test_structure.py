@@ -69,7 +69,7 @@ STORES = frozenset(
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
-        *("terms_store", "standings_store", "session_store"),
+        *("terms_store", "standings_store", "session_store", "overview_store"),
     }
 )
 VERBS = frozenset(
@@ -81,7 +81,7 @@ VERBS = frozenset(
         *("follow", "file_submissions", "listing", "by_hand"),
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
         *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
-        *("pages", "sessions", "forms"),
+        *("pages", "sessions", "forms", "overview"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
