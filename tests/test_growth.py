@@ -46,6 +46,7 @@ from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
+from tests.dashboard.person import sign_in
 from tests.delivery.impact import ACCOUNT, api
 from tests.delivery.impact import Impact as Called
 from tests.history import CANCELLED, ORDERS, ROWS, add_history
@@ -237,6 +238,14 @@ class Tour:
         self.get(f"/totals?from={today - timedelta(days=399)}&to={today}")
         for path in ("/livez", "/readyz", "/readyz/orders", "/metrics"):
             self.client.get(path)
+
+    def people(self) -> None:
+        """Sign in to the dashboard and look at its overview and charts."""
+        sign_in(self.client, EXPORT_KEY)
+        for number in (14, 90):
+            self.get(f"/dashboard?days={number}")
+            for name in ("clicks", "orders", "share", "revenue/USD"):
+                self.get(f"/dashboard/charts/{name}.svg?days={number}")
 
     def export(self) -> dict[str, Any]:
         """Trigger an export, let the worker build and try it, and return it."""
@@ -438,6 +447,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.repairs()
         tour.actions()
         tour.calls()
+        tour.people()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

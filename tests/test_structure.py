@@ -71,6 +71,7 @@ STORES = frozenset(
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
         *("terms_store", "standings_store", "session_store", "search_store", "moments_store"),
         "frequency_store",
+        *("terms_store", "standings_store", "session_store", "overview_store"),
     }
 )
 VERBS = frozenset(
@@ -86,6 +87,7 @@ VERBS = frozenset(
         *("pages", "sessions", "forms"),
         *("frequency", "batch_list"),
         *("desk", "order_page"),
+        *("pages", "sessions", "forms", "overview"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
