@@ -50,7 +50,7 @@ def exported(client: TestClient, service: Service) -> str:
 
 def files(text: str) -> list[str]:
     """Return the batches that a list shows."""
-    return [unescape(one) for one in re.findall(r'data-label="File"><a href="([^"]*)"', text)]
+    return [unescape(one) for one in re.findall(r'data-label="File"><a class="id" href="([^"]*)"', text)]
 
 
 def test_batches_are_listed_newest_first(person: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
