@@ -50,6 +50,7 @@ from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
+from tests.dashboard.person import sign_in
 from tests.delivery.impact import ACCOUNT, api
 from tests.delivery.impact import Impact as Called
 from tests.history import CANCELLED, ORDERS, ROWS, add_history
@@ -274,6 +275,14 @@ class Tour:
         with self.service.database.snapshot() as session:
             return filed(session).begins
 
+    def people(self) -> None:
+        """Sign in to the dashboard and look at its overview and charts."""
+        sign_in(self.client, EXPORT_KEY)
+        for number in (14, 90):
+            self.get(f"/dashboard?days={number}")
+            for name in ("clicks", "orders", "share", "revenue/USD"):
+                self.get(f"/dashboard/charts/{name}.svg?days={number}")
+
     def export(self) -> dict[str, Any]:
         """Trigger an export, let the worker build and try it, and return it."""
         export = self.post("/exports", 202)
@@ -476,6 +485,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.calls()
         tour.clerk()
         tour.searches()
+        tour.people()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

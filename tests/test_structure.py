@@ -70,7 +70,7 @@ STORES = frozenset(
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
         *("terms_store", "standings_store", "session_store", "search_store", "moments_store"),
-        "frequency_store",
+        *("overview_store", "frequency_store"),
     }
 )
 VERBS = frozenset(
@@ -83,9 +83,8 @@ VERBS = frozenset(
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
         *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
         *("search", "terms", "standings"),
-        *("pages", "sessions", "forms"),
-        *("frequency", "batch_list"),
-        *("desk", "order_page"),
+        *("pages", "sessions", "forms", "overview"),
+        *("frequency", "batch_list", "desk", "order_page"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""

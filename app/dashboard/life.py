@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from app.dashboard.words import tone
 from app.ledger.explanation import Stage, Step
 from app.ledger.state import OrderState
 
@@ -25,11 +26,12 @@ AT_AN_END: Final = frozenset({OrderState.CANCELLED, OrderState.EXPIRED})
 
 @dataclass(slots=True)
 class Station:
-    """A station of an order's way; without steps it is still to come. `at` is when the last of them happened."""
+    """A station of an order's way; without steps it is still to come. `tone` is how it went."""
 
     name: str
     steps: list[Step] = field(default_factory=list)
     is_batch: bool = False
+    tone: str = "to-come"
 
     @property
     def is_reached(self) -> bool:
@@ -51,6 +53,8 @@ def line_of(steps: Sequence[Step], state: OrderState) -> list[Station]:
             stations.append(Station(NAMES[step.stage], is_batch=step.stage is Stage.BATCH))
         stations[-1].steps.append(step)
         before = step.stage
+    for station in stations:
+        station.tone = "good" if station is not stations[-1] else tone(state)
     if state in AT_AN_END:
         return stations
     return stations + [Station(NAMES[stage]) for stage in _to_come([step.stage for step in steps])]

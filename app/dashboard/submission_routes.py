@@ -1,7 +1,7 @@
 """HTTP of the pages of what impact.com made of what was sent, and of what is held before it is sent."""
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Response
 
@@ -31,7 +31,14 @@ def get_submissions(desk: DeskDep, days: Days = 30, before: Before = NEWEST) -> 
         only_by_keys(session)
         often = frequencies(session, desk.now - timedelta(days=days))
         page = newest_submissions(session, desk.settings, before)
-    values = {"days": days, "choices": DAYS, "often": often, "page": page, "steps": STEPS, "is_first": before == NEWEST}
+    values: dict[str, Any] = {
+        "days": days,
+        "choices": DAYS,
+        "often": often,
+        "page": page,
+        "steps": STEPS,
+        "is_first": before == NEWEST,
+    }
     return desk.page("submissions.html", **values)
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 NOTHING: Final = "\N{EN DASH}"
 THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -47,6 +48,11 @@ def as_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def readable(text: str) -> str:
+    """Write the points in time within a sentence as they are written elsewhere on a page."""
+    return _TIME.sub(lambda found: f"{as_time(found[0]).astimezone(UTC):%Y-%m-%d %H:%M}", text)
+
+
 def day(value: date) -> str:
     """Write a day with its weekday, by which people know it."""
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), value.strftime("%a %Y-%m-%d"))
@@ -81,6 +87,6 @@ def tone(state: str) -> str:
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    one.__name__: one for one in (number, money, share, moment, as_time, day, said, coded, spoken, tone)
+    one.__name__: one for one in (number, money, share, moment, as_time, readable, day, said, coded, spoken, tone)
 }
 """By the names that templates know them by."""

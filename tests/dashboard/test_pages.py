@@ -132,3 +132,22 @@ def test_no_page_has_a_script_or_a_style_within(client: TestClient) -> None:
         text = client.get(path).text
         assert re.findall(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?! src=\"/dashboard/)", text) == []
         assert re.findall(r"(?:src|href|action)=\"(?!/dashboard|#main)[^\"]*", text) == []
+
+
+@pytest.mark.parametrize("days", [14, 30, 90])
+def test_as_many_days_as_were_chosen(client: TestClient, days: int) -> None:
+    """Each has its line, also if nothing happened on it."""
+    sign_in(client)
+    page = client.get("/dashboard", params={"days": days}).text
+    assert page.count('<tr><th scope="row">') == days
+    for name in ("clicks", "orders", "share", "revenue/USD"):
+        answer = client.get(f"/dashboard/charts/{name}.svg", params={"days": days})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
+@pytest.mark.parametrize("path", ["?days=15", "?days=x", "/charts/none.svg", "/charts/revenue/usd.svg"])
+def test_what_is_not_offered_is_refused_in_words(client: TestClient, path: str) -> None:
+    """With a page, not with a stack of errors."""
+    sign_in(client)
+    answer = client.get(f"/dashboard{path}")
+    assert (answer.status_code, "is not right" in answer.text) == (422, True)
