@@ -1,7 +1,7 @@
 """The overview: what is to be done, how things stand just now, and what the last days brought."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from app.alarms.alarm import Kind
 from app.clicks import store as clicks
 from app.config import Settings
 from app.conversions import totals_store as totals
+from app.conversions.total import Total
 from app.dashboard import overview_store as store
 from app.dashboard import todo
 from app.dashboard.days import Day, span
@@ -22,11 +23,11 @@ from app.dashboard.todo import Task
 from app.dashboard.words import number
 from app.delivery.attempt import next_pull
 from app.ledger.deadlines import Deadlines, deadlines
+from app.ledger.standings import CountedDay, read_days
 from app.ledger.state import OrderState
 from app.ledger.store import PAGE, page
 
 FOLDER: Final = "folder"
-_Amounts = dict[str, Counter[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +88,23 @@ def read(session: Session, last: date, number_of_days: int) -> list[Day]:
     wanted = span(last, number_of_days)
     clicked = clicks.counted(session, wanted[0], last)
     recorded = totals.between(session, wanted[0], last)
-    states, amounts = defaultdict[date, Counter[str]](Counter), defaultdict[date, _Amounts](dict)
-    for row in store.standings(session, wanted[0], last):
-        states[row.day][row.state] += row.orders
-        of_currency = amounts[row.day].setdefault(row.currency, Counter())
-        of_currency[row.state] += row.billions * totals.BILLION + row.rest
-    counted = store.counted_at(session, wanted[0], last)
-    return [
-        Day(
-            day=day,
-            clicks=clicked.get(day, 0),
-            orders=sum(one.orders for one in recorded.get(day, {}).values()),
-            with_click_id=sum(one.with_click_id for one in recorded.get(day, {}).values()),
-            states=states[day],
-            amounts=amounts[day],
-            counted_at=counted.get(day),
-        )
-        for day in wanted
-    ]
+    standings = read_days(session, wanted[0], last)
+    return [_day(day, clicked.get(day, 0), recorded.get(day, {}).values(), standings.get(day)) for day in wanted]
+
+
+def _day(day: date, clicked: int, recorded: Collection[Total], standing: CountedDay | None) -> Day:
+    """Return a day over all event types; only amounts are kept apart by currency."""
+    states, amounts = Counter[str](), defaultdict[str, Counter[str]](Counter)
+    for (_, currency), shares in (standing.by if standing else {}).items():
+        for state, share in shares.items():
+            states[state] += share.orders
+            amounts[currency][state] += share.amount
+    return Day(
+        day=day,
+        clicks=clicked,
+        orders=sum(one.orders for one in recorded),
+        with_click_id=sum(one.with_click_id for one in recorded),
+        states=states,
+        amounts=amounts,
+        counted_at=standing.counted_at if standing else None,
+    )

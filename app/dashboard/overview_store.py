@@ -1,7 +1,6 @@
 """What the overview tells of just now, asked of the small tables of what is not finished and of the newest records."""
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, func, select
@@ -13,7 +12,6 @@ from app.conversions.store import UNSENT
 from app.delivery.attempt import AttemptStatus
 from app.delivery.store import attempts
 from app.ledger.deadlines_store import ARRIVED, TO_LEAVE
-from app.ledger.standings_store import COUNTED, STANDING
 
 NEWEST: Final = 50
 """So many of the newest batches are looked through for one that was delivered."""
@@ -77,14 +75,3 @@ def last_delivery(session: Session) -> Delivery | None:
         if one.status == AttemptStatus.DELIVERED
     ]
     return max(arrived, key=lambda one: one.ended_at, default=None)
-
-
-def standings(session: Session, first: date, last: date) -> Sequence[Row[Any]]:
-    """Return what the orders of some days had come to when they were last counted: a row for each state."""
-    return session.connection().execute(select(STANDING).where(STANDING.c.day.between(first, last))).all()
-
-
-def counted_at(session: Session, first: date, last: date) -> dict[date, datetime]:
-    """Return when each of some days was counted, if it was."""
-    told = select(COUNTED.c.day, COUNTED.c.counted_at).where(COUNTED.c.day.between(first, last))
-    return {row.day: row.counted_at for row in session.connection().execute(told) if row.counted_at is not None}

@@ -1,11 +1,9 @@
 """A shop that has run for a month: a believable set of clicks, orders, batches, results, and things to see to."""
 
 import random
-from collections import defaultdict
 from datetime import UTC, datetime, time, timedelta
 
 from freezegun import freeze_time
-from sqlalchemy import delete, insert
 
 from app.alarms.watch import Watch
 from app.clicks.store import NewClick, add_new, count
@@ -13,8 +11,7 @@ from app.conversions.order import Item, Order
 from app.conversions.record import record
 from app.database import Database
 from app.ledger.export_routes import request_export
-from app.ledger.orders import find_order
-from app.ledger.standings_store import COUNTED, STANDING
+from app.ledger.standings import count_one
 from app.service import Service
 from tests.support import work
 from tests.verdicts import judge
@@ -52,7 +49,8 @@ def fill(service: Service, *, days: int = DAYS, now: datetime | None = None) -> 
             orders += some
         _clicks(service.database, morning, chance.randrange(180, 420))
     Watch(service.database, service.settings, "shop-1", list, service.require_usable).look(now)
-    _count(service, orders, now)
+    while count_one(service.database, lambda: now, lambda _seconds: False):
+        pass
     return orders
 
 
@@ -86,24 +84,3 @@ def _clicks(database: Database, morning: datetime, number: int) -> None:
     new = [NewClick(click_id=f"{morning:%m%d}-{one}", captured_at=morning, source="get") for one in range(number)]
     with database.transaction() as session:
         count(session, add_new(session, new))
-
-
-def _count(service: Service, orders: list[Order], now: datetime) -> None:
-    """Count the days as a worker does."""
-    sums: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
-    with service.database.snapshot() as session:
-        for order in orders:
-            state = find_order(session, service.settings, "default", order.order_id).state
-            key = (order.event_date + timedelta(minutes=1)).date(), "default", order.currency, state.value
-            for place, value in enumerate((1, order.click_id is not None, order.amount)):
-                sums[key][place] += value
-    rows = [
-        dict(zip(("day", "event_type", "currency", "state"), key, strict=True))
-        | {"orders": one, "with_click_id": clicks, "billions": 0, "rest": amount}
-        for key, (one, clicks, amount) in sums.items()
-    ]
-    counted = [{"day": day, "counted_at": now, "due_at": now, "token": 1} for day in {row["day"] for row in rows}]
-    with service.database.transaction() as session:
-        for table, some in ((STANDING, rows), (COUNTED, counted)):
-            session.connection().execute(delete(table))
-            session.connection().execute(insert(table), some)
