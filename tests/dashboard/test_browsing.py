@@ -20,7 +20,7 @@ from bench import fill
 from tests.dashboard.chromium import Running, running_shop, service_in, sign_in
 from tests.servers import served
 from tests.soak import SOAK
-from tests.support import EXPORT_KEY, ORDER_KEY, bearer, body, work
+from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, work
 from tests.verdicts import judge
 
 pytestmark = pytest.mark.system
@@ -215,6 +215,31 @@ def test_an_export_is_followed_to_its_end(page: Page, running: Running) -> None:
     expect(page.get_by_role("status")).to_contain_text("queued")
     work(running.service)
     expect(page.get_by_role("status")).to_contain_text("done")
+
+
+def test_an_analyst_has_three_questions_answered(page: Page, running: Running) -> None:  # noqa: ARG001 (it runs)
+    """From a cold start, by reading and clicking alone, in less than a minute.
+
+    Did yesterday's orders arrive? What must I do today? Why was order S-1011 not credited?
+    """
+    began = time.monotonic()
+    page.goto("/dashboard")
+    page.get_by_label("Read key").fill(READ_KEY)
+    page.get_by_role("button", name="Sign in").click()
+    yesterday = page.get_by_role("article").filter(has_text="Yesterday")
+    expect(yesterday).to_contain_text(re.compile(r"\d+ of \d+ orders? arrived"))
+    to_do = page.get_by_role("region", name="What to do today")
+    expect(to_do.get_by_role("heading", name="held")).to_be_visible()
+    to_do.get_by_role("listitem").filter(has_text="held").get_by_role("link").first.click()
+    expect(page.locator("tbody th a").first).to_be_visible()
+    page.get_by_label("Order id, click id").fill("S-1011")
+    page.get_by_label("State").select_option("")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="S-1011", exact=True).click()
+    expect(page.get_by_role("heading", name="Not credited")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("No contract with the partner at the event time")
+    expect(page.get_by_role("main")).to_contain_text("Ask the partner manager")
+    assert time.monotonic() - began < 60
 
 
 # A great many ------------------------------------------------------------------------------------------------------
