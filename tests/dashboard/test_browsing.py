@@ -217,7 +217,7 @@ def test_an_export_is_followed_to_its_end(page: Page, running: Running) -> None:
     expect(page.get_by_role("status")).to_contain_text("done")
 
 
-def test_an_analyst_has_three_questions_answered(page: Page, running: Running) -> None:  # noqa: ARG001 (it runs)
+def test_an_analyst_has_three_questions_answered(page: Page) -> None:
     """From a cold start, by reading and clicking alone, in less than a minute.
 
     Did yesterday's orders arrive? What must I do today? Why was order S-1011 not credited?
