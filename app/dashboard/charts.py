@@ -93,6 +93,7 @@ def _options(labels: Sequence[str], number_of_series: int) -> dict[str, Any]:
             font_family=FONT, label_font_size=12, major_label_font_size=12, legend_font_size=12
         ),
         "truncate_label": -1,
+        "truncate_legend": -1,
         "css": ["inline:" + LOOK + _coloured(COLOURS) + _in_the_dark()],
         "js": [],
         "width": WIDTH,

@@ -45,10 +45,9 @@ def get_overview(
     today = now.date()
     with database.snapshot() as session:
         standing, days = look(session, settings, now), read(session, today, number)
-    return render(
+    page = render(
         request,
         "overview.html",
-        now=now,
         standing=standing,
         days=days,
         today=days[-1],
@@ -58,6 +57,7 @@ def get_overview(
         number=number,
         revenue=[_revenue(days, currency) for currency in currencies(days)],
     )
+    return _packed(request, page)
 
 
 def _revenue(days: list[Day], currency: str) -> dict[str, Any]:
@@ -122,7 +122,18 @@ def _labels(days: list[Day]) -> list[str]:
 
 
 def _chart(request: Request, drawn: bytes) -> Response:
-    headers = {"Content-Security-Policy": CHART_POLICY, "Vary": "Accept-Encoding"}
+    headers = {"Content-Security-Policy": CHART_POLICY}
+    return _packed(request, Response(drawn, headers=headers, media_type="image/svg+xml"))
+
+
+def _packed(request: Request, response: Response) -> Response:
+    """Compress an answer where the browser takes that.
+
+    Only answers that repeat nothing of what they were asked by: from the length of others a stranger might guess the
+    token in their forms.
+    """
+    response.headers["Vary"] = "Accept-Encoding"
     if accepts_gzip(request.headers.get("accept-encoding", "")):
-        drawn, headers["Content-Encoding"] = gzip.compress(drawn, 6), "gzip"
-    return Response(drawn, headers=headers, media_type="image/svg+xml")
+        response.body = gzip.compress(bytes(response.body), 6)
+        response.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(response.body))})
+    return response

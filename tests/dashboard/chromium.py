@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from fastapi import FastAPI
 from playwright.sync_api import Page
 from pydantic import SecretStr
 
+from app.clicks.limiter import RateLimit
 from app.config import Settings
+from app.dashboard.session_routes import TRIES
 from app.database import Database
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.main import create_app
@@ -29,6 +32,11 @@ class Running(NamedTuple):
 
     service: Service
     address: str
+    app: FastAPI
+
+    def forget_tries(self) -> None:
+        """Let a test's browser sign in, however often others have just done so from the same address."""
+        self.app.state.sign_ins = RateLimit(TRIES)
 
 
 def service_in(folder: Path, migrated: Path) -> Service:
@@ -57,8 +65,9 @@ def running_shop(folder: Path, migrated: Path, *, days: int = 30) -> Iterator[Ru
     """Serve a shop that has run for some days, from a folder of its own; `migrated` is an empty SQLite database."""
     service = service_in(folder, migrated)
     fill(service, days=days)
-    with served(create_app(service, with_worker=False)) as address:
-        yield Running(service, address)
+    app = create_app(service, with_worker=False)
+    with served(app) as address:
+        yield Running(service, address, app)
 
 
 def sign_in(page: Page, *more_keys: str) -> None:

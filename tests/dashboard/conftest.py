@@ -13,7 +13,7 @@ from tests.system import program
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Iterator[Running]:
     """The shop's service, once for a file."""
-    with running_shop(tmp_path_factory.mktemp("dashboard"), migrated_sqlite) as shop:
+    with running_shop(tmp_path_factory.mktemp("dashboard"), migrated_sqlite, days=10) as shop:
         yield shop
 
 
@@ -29,6 +29,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser, running: Running) -> Iterator[Page]:
     """A tab of a browser that nobody has signed in with."""
+    running.forget_tries()
     context = chromium.new_context(base_url=running.address)
     context.set_default_timeout(15_000)
     yield context.new_page()

@@ -76,6 +76,21 @@ def test_yesterday_is_told_by_what_has_become_of_it(client: TestClient, database
     assert "Revenue in USD per day" in text
 
 
+def test_a_busy_quarter_is_light(client: TestClient, database: Database, clock: Clock) -> None:
+    """Ninety days of orders in every state and two currencies, with all that belongs to the page: under 100 KB."""
+    for ago in range(90):
+        states = {
+            state.value: ("USD" if number % 2 else "EUR", 1_234, 10**9) for number, state in enumerate(OrderState)
+        }
+        count_day(database, clock.now - timedelta(days=ago), states)
+    sign_in(client)
+    page = client.get("/dashboard?days=90")
+    paths = re.findall(r'(?:src|href)="(/dashboard/(?:static|charts)/[^"]+)"', page.text)
+    assert len(paths) == 8
+    answers = [page, *(client.get(path) for path in paths)]
+    assert sum(int(answer.headers["content-length"]) for answer in answers) < 90_000
+
+
 def test_before_a_day_was_counted_nothing_is_claimed(client: TestClient, database: Database, clock: Clock) -> None:
     """Orders are told as recorded, and that the rest follows."""
     record(database, [order("A-1"), order("A-2", click_id=None, promo_code="BEN")], clock.now)
