@@ -57,7 +57,7 @@ SHARED = frozenset(
 """Modules that every room may use; of the rooms they may use `impact` alone."""
 SEE_ALL = frozenset(
     {
-        *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
+        *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor", "figures"),
         *("import_command", "results_command", "order_commands", "reconcile_command"),
     }
 )
@@ -69,7 +69,7 @@ STORES = frozenset(
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
-        *("terms_store", "standings_store", "session_store"),
+        *("terms_store", "standings_store", "session_store", "figures_store"),
     }
 )
 VERBS = frozenset(
