@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
-from app import worker
+from app import figures, worker
 from app.actions.read import read_due
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
@@ -439,6 +439,8 @@ class Tour:
         look(self.clock.now + timedelta(minutes=6))
         assert settings.alarm_url
         post_owed(database, settings.alarm_url)
+        with database.snapshot() as session:
+            assert list(figures.read(session, settings, self.clock.now))
 
 
 def _first_item() -> dict[str, str]:

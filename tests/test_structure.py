@@ -57,7 +57,7 @@ SHARED = frozenset(
 """Modules that every room may use; of the rooms they may use `impact` alone."""
 SEE_ALL = frozenset(
     {
-        *("main", "watcher", "clerk", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
+        *("main", "watcher", "clerk", "worker", "purge", "service", "tables", "cli", "health", "doctor", "figures"),
         *("import_command", "results_command", "order_commands", "reconcile_command"),
     }
 )
@@ -70,7 +70,7 @@ STORES = frozenset(
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
         *("terms_store", "standings_store", "session_store", "search_store", "moments_store"),
-        *("overview_store", "frequency_store"),
+        *("overview_store", "frequency_store", "figures_store"),
     }
 )
 VERBS = frozenset(
