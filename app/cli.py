@@ -43,6 +43,7 @@ from app.ledger.exports import ExportView, find_batch, find_export, is_settled, 
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.order_commands import explain, resend
+from app.person_commands import erase
 from app.purge import purge
 from app.reconcile_command import reconcile_sides
 from app.results_command import results
@@ -68,6 +69,7 @@ cli.command()(results)
 cli.command()(sandbox)
 cli.command()(resend)
 cli.command()(explain)
+cli.command()(erase)
 cli.command("reconcile")(reconcile_sides)
 
 

@@ -35,6 +35,7 @@ COMMANDS = [
     "explain",
     "reconcile",
     "purge",
+    "erase",
     "doctor",
     "recover",
     "snippet",
