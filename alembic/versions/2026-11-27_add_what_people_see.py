@@ -10,7 +10,16 @@ down_revision: str | None = "0015"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-TABLES = ("order_term", "terms_filed", "day_standing", "day_counted", "browser_session", "fingerprint_key", "cleared", "traces")
+TABLES = (
+    "order_term",
+    "terms_filed",
+    "day_standing",
+    "day_counted",
+    "browser_session",
+    "fingerprint_key",
+    "cleared",
+    "traces",
+)
 
 
 def upgrade() -> None:
