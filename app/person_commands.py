@@ -8,8 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from app.errors import NotFound
-from app.privacy.erase import Erasure, Means, Person
-from app.privacy.files import Places
+from app.privacy.erase import Erasure, Person
+from app.purge import means_of
 from app.service import Service, assemble
 
 STDIN: Final = "-"
@@ -75,12 +75,6 @@ def _tell(erasure: Erasure, *, dry_run: bool) -> None:
         )
     if dry_run:
         typer.echo("Nothing was changed.")
-
-
-def means_of(service: Service) -> Means:
-    """Return what an erasure works with on this host."""
-    places, settings = Places.of(service.hold.journal, service.channels), service.settings
-    return Means(service.database, places, settings.spool_path, settings.fingerprint_key)
 
 
 def _person(

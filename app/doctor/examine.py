@@ -15,13 +15,24 @@ from app.doctor.database import clock, database, schema
 from app.doctor.deadlines import deadlines
 from app.doctor.delivery import channels, deliveries_that_wait, journal, pull
 from app.doctor.finding import Finding, Look, Status
+from app.doctor.privacy import fingerprint_key
 from app.doctor.settings import shown_settings
 from app.doctor.surroundings import disk, keys
 from app.errors import Unavailable
 from app.service import Service
 
 AROUND: Final[tuple[Look, ...]] = (keys, disk)
-INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, api, deliveries_that_wait, pull, deadlines)
+INSIDE: Final[tuple[Look, ...]] = (
+    schema,
+    clock,
+    journal,
+    channels,
+    api,
+    deliveries_that_wait,
+    pull,
+    deadlines,
+    fingerprint_key,
+)
 
 
 def examine(service: Service) -> list[Finding]:

@@ -131,6 +131,13 @@ def _may_still_be_fetched(session: Session, places: Places, batch: Row[Any], now
     return arrived is not None and now - arrived < PULLED_WITHIN
 
 
+def empty_kept(places: Places, batch: Row[Any], theirs: Theirs, now: datetime, why: str) -> None:
+    """Take what is theirs out of a file that nobody needs, but for the database. Raises Failure."""
+    if is_of_orders(batch.filename):
+        _in_journal(places.journal, batch.filename, theirs, Removal(batch.sha256, now, why), dry_run=False)
+    places.take_away(batch.filename)
+
+
 def _in_journal(journal: Journal, name: str, theirs: Theirs, removal: Removal, dry_run: bool) -> bool:
     """Let the journal keep a file without what is theirs; say whether something was."""
     if name not in journal.names():

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Row, Table, bindparam, delete, exists, func, or_,
 from sqlmodel import Session
 
 from app.alarms.store import ALARM
-from app.batches.store import BATCH, BATCH_LINE, CORRECTION_LINE, EXPORT, LEFT_OUT, UNDELIVERED
+from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, CORRECTION_LINE, EXPORT, LEFT_OUT, UNDELIVERED
 from app.clicks.store import CLICK, NEW_CLICK
 from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.fingerprint import keyed
@@ -18,7 +18,7 @@ from app.conversions.terms_store import ORDER_TERM, Term, filed, number_of
 from app.delivery.calls_store import CALL
 from app.delivery.store import ATTEMPT, TROUBLE
 from app.privacy.personal import personal_values, without_personal, without_values
-from app.submissions.store import SUBMISSION, SUBMISSION_ERROR
+from app.submissions.store import RESULT, SUBMISSION, SUBMISSION_ERROR
 
 CHUNK: Final = 500
 TOUCHED: Final[tuple[Table, ...]] = (
@@ -106,6 +106,28 @@ def find_file(session: Session, filename: str) -> Row[Any] | None:
     under_way = exists().where(UNDELIVERED.c.batch == BATCH.c.id).label("is_under_way")
     named = select(BATCH, under_way).where(BATCH.c.filename == filename)
     return session.connection().execute(named.with_for_update(of=BATCH)).one_or_none()
+
+
+def look_at_file(session: Session, filename: str) -> Row[Any]:
+    """Return the batch of a file, whether it is under way, and whether impact.com has said what it makes of it."""
+    under_way = exists().where(UNDELIVERED.c.batch == BATCH.c.id).label("is_under_way")
+    decided = exists().where(RESULT.c.batch == BATCH.c.id).label("is_decided")
+    return session.connection().execute(select(BATCH, under_way, decided).where(BATCH.c.filename == filename)).one()
+
+
+def oldest_contents(session: Session, after: int, limit: int) -> Sequence[Row[Any]]:
+    """Return the oldest batches after one of which some content is left."""
+    connection = session.connection()
+    kept = select(BATCH_CONTENT.c.batch).where(BATCH_CONTENT.c.batch > after).order_by(BATCH_CONTENT.c.batch)
+    numbers = list(connection.execute(kept.limit(limit)).scalars())
+    named = select(BATCH.c.id, BATCH.c.filename, BATCH.c.created_at).where(BATCH.c.id.in_(numbers))
+    return connection.execute(named.order_by(BATCH.c.id)).all()
+
+
+def revisions_after(session: Session, after: int, limit: int) -> list[Row[Any]]:
+    """Return the next revisions after one, by ascending id."""
+    following = select(REVISION).where(REVISION.c.id > after).order_by(REVISION.c.id).limit(limit)
+    return list(session.connection().execute(following))
 
 
 def arrived_at(session: Session, batch: int) -> Any:

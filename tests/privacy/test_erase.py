@@ -28,8 +28,8 @@ from app.delivery.store import ATTEMPT
 from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
 from app.ledger.export_routes import request_export
 from app.main import create_app
-from app.person_commands import means_of
 from app.privacy.erase import Erasure, Person
+from app.purge import means_of
 from app.service import Service
 from app.submissions.store import SUBMISSION, SUBMISSION_ERROR
 from tests.privacy.persons import (
