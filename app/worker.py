@@ -3,7 +3,7 @@
 Building, delivering files, making calls, asking impact.com what became of it and reading its actions have a thread
 each, so that no receiver's trouble holds up an export, and calls, which are many and slow, no file. They live in the
 service and can run alone; any number may run, since leases decide who works on what. Every process watches for alarms
-too, and a worker deletes what is too old.
+too, and a worker deletes what is too old, files orders and counts days.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import Final
 
 from app.actions.read import read_due
 from app.batches import exporter
+from app.clerk import clerks
 from app.delivery import calling, deliver
 from app.delivery import store as deliveries
 from app.delivery.api import room_for_calls
@@ -104,6 +105,7 @@ class Worker:
         ] + watchers(service)
         if works:
             self.threads.append(threading.Thread(target=purge_now_and_then, args=(service,), name="purge", daemon=True))
+            self.threads += clerks(service)
 
     def start(self) -> None:
         """Begin to work."""

@@ -57,7 +57,7 @@ SHARED = frozenset(
 """Modules that every room may use; of the rooms they may use `impact` alone."""
 SEE_ALL = frozenset(
     {
-        *("main", "watcher", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
+        *("main", "watcher", "clerk", "worker", "purge", "service", "tables", "cli", "health", "doctor"),
         *("import_command", "results_command", "order_commands", "reconcile_command", "person_commands"),
     }
 )

@@ -29,7 +29,6 @@ from app.submissions.store import objections_to_orders
 
 PAGE: Final = 50
 CHUNK: Final = 200
-LAST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def search(session: Session, settings: Settings, wanted: Wanted, after: int | No
 def _span(session: Session, wanted: Wanted, after: int | None) -> Span:
     """Return between which revisions the orders are, by the days and by the page before."""
     first = 0 if wanted.first is None else first_since(session, REVISION, _midnight(wanted.first))
-    last = LAST if after is None else after - 1
+    last = terms_store.LAST if after is None else after - 1
     if wanted.last is not None and wanted.last < date.max:
         end = _midnight(wanted.last + timedelta(days=1)) + 2 * SLACK
         last = min(last, first_since(session, REVISION, end) - 1)

@@ -23,6 +23,6 @@ def get_totals(
     first: Annotated[date, Query(alias="from", description="The first day (UTC)."), IsoDay],
     last: Annotated[date, Query(alias="to", description="The last day, at most 400 in all."), IsoDay],
 ) -> DayList:
-    """Say what each day brought: clicks, and orders by event type and currency, as they were recorded."""
+    """Say what each day brought: clicks, and orders by event type and currency, as recorded and as they stand now."""
     with database.snapshot() as session:
         return list_days(session, first, last)

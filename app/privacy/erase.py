@@ -18,6 +18,7 @@ from app.batches import store as batches
 from app.clicks.click import ClickId
 from app.clicks.store import delete_by_ids
 from app.conversions import store as conversions
+from app.conversions.terms import find_by_term
 from app.conversions.terms_store import Term
 from app.database import Database, only_by_keys, retried
 from app.errors import Failure, Unavailable
@@ -68,7 +69,7 @@ def trace(database: Database, places: Places, person: Person) -> Traced:
         found = Traced(click_ids=set(person.click_ids))
         for kind, ids in ((Term.CUSTOMER, person.customer_ids), (Term.CLICK, person.click_ids)):
             for one in ids:
-                found.conversion_ids |= persons_store.find(session, kind, one)
+                found.conversion_ids |= find_by_term(session, kind, one)
         revisions = persons_store.revisions_of(session, found.conversion_ids)
         found.click_ids |= {row.click_id for row in revisions if row.click_id}
         files = set(persons_store.files_of(session, [row.id for row in revisions]).values())

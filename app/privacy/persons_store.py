@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
-from sqlalchemy import Column, Row, Table, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import Column, Row, Table, bindparam, exists, func, select, update
 from sqlmodel import Session
 
 from app.alarms.store import ALARM
@@ -14,7 +14,8 @@ from app.conversions.corrections_store import CORRECTION, UNSENT_CORRECTION
 from app.conversions.fingerprint import keyed
 from app.conversions.order import NO_ATTRIBUTION
 from app.conversions.store import CONVERSION, ITEM, REVISION, UNSENT
-from app.conversions.terms_store import ORDER_TERM, Term, filed, number_of
+from app.conversions.terms import forget_terms
+from app.conversions.terms_store import ORDER_TERM
 from app.delivery.calls_store import CALL
 from app.delivery.store import ATTEMPT, TROUBLE
 from app.privacy.personal import personal_values, without_personal, without_values
@@ -25,7 +26,6 @@ TOUCHED: Final[tuple[Table, ...]] = (
     *(CLICK, NEW_CLICK, REVISION, ITEM, ORDER_TERM, UNSENT, LEFT_OUT, ATTEMPT, CALL, SUBMISSION, SUBMISSION_ERROR),
     *(UNSENT_CORRECTION, ALARM, TROUBLE, EXPORT),
 )
-_TERMS: Final = {Term.CLICK: REVISION.c.click_id, Term.CUSTOMER: REVISION.c.customer_id}
 
 
 class Cleared(NamedTuple):
@@ -37,20 +37,6 @@ class Cleared(NamedTuple):
 
 
 # Finding --------------------------------------------------------------------------------------------------------
-
-
-def find(session: Session, kind: Term, text: str) -> set[int]:
-    """Return the orders that have, or ever had, a click id or customer id; those too whose terms are not filed yet."""
-    connection, column, how_far = session.connection(), _TERMS[kind], filed(session)
-    named = select(ORDER_TERM.c.revision_id).where(ORDER_TERM.c.term == number_of(kind, text))
-    revision_ids = list(connection.execute(named).scalars())
-    unfiled = or_(REVISION.c.id < how_far.begins, REVISION.c.id > how_far.done)
-    rest = select(REVISION.c.conversion_id).where(unfiled, column == text)
-    found = set(connection.execute(rest).scalars())
-    for some in _chunks(revision_ids):  # two terms may share a number
-        mine = select(REVISION.c.conversion_id).where(REVISION.c.id.in_(some), column == text)
-        found.update(connection.execute(mine).scalars())
-    return found
 
 
 def revisions_of(session: Session, conversion_ids: Collection[int]) -> list[Row[Any]]:
@@ -199,7 +185,7 @@ def clear_orders(session: Session, revisions: Sequence[Row[Any]], key: SecretStr
         for row, new in zip(revisions, rows, strict=True)
         if (row.click_id, row.customer_id, row.extra, row.fingerprint) != (None, None, new["extra"], new["fingerprint"])
     ]
-    _forget_terms(session, revisions)
+    forget_terms(session, [row.id for row in revisions])
     _update(session, REVISION, [REVISION.c.id], rows)
     bare = [(row, without_personal(row.extra)) for row in items]
     changed = [
@@ -225,18 +211,6 @@ def _update(session: Session, table: Table, key: Sequence[Column[Any]], rows: Se
         names = ("its", "position_")
         mine = (column == bindparam(name) for column, name in zip(key, names, strict=False))
         session.connection().execute(update(table).where(*mine), list(rows))
-
-
-def _forget_terms(session: Session, revisions: Sequence[Row[Any]]) -> None:
-    named = [
-        {"its": row.id, "number": number_of(kind, value)}
-        for row in revisions
-        for kind, value in ((Term.CLICK, row.click_id), (Term.CUSTOMER, row.customer_id))
-        if value is not None
-    ]
-    if named:
-        mine = ORDER_TERM.c.term == bindparam("number"), ORDER_TERM.c.revision_id == bindparam("its")
-        session.connection().execute(delete(ORDER_TERM).where(*mine), named)
 
 
 def _hold(session: Session, revisions: Sequence[Row[Any]]) -> int:
