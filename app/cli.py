@@ -43,7 +43,7 @@ from app.ledger.exports import ExportView, find_batch, find_export, is_settled, 
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.order_commands import explain, resend
-from app.person_commands import erase
+from app.person_commands import erase, person
 from app.purge import everything
 from app.reconcile_command import reconcile_sides
 from app.results_command import results
@@ -70,6 +70,7 @@ cli.command()(sandbox)
 cli.command()(resend)
 cli.command()(explain)
 cli.command()(erase)
+cli.command()(person)
 cli.command("reconcile")(reconcile_sides)
 
 

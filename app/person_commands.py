@@ -1,14 +1,18 @@
 """The console commands on a person: `erase` and `person`."""
 
+import json
+import os
 import sys
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.privacy.erase import Erasure, Person
+from app.privacy.person import tell
 from app.purge import means_of
 from app.service import Service, assemble
 
@@ -49,6 +53,42 @@ def erase(
     _tell(erasure, dry_run=dry_run)
     if erasure.waits_for:
         raise typer.Exit(1)
+
+
+def person(
+    customer: CustomerIds = None,
+    click: ClickIds = None,
+    customers_from: CustomerFile = None,
+    clicks_from: ClickFile = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A new file, which its owner alone may read; else it is printed."),
+    ] = None,
+) -> None:
+    """Tell everything that is kept of a person, as JSON: in the database, and in journal and spool of this host."""
+    who, service = _person(customer, click, customers_from, clicks_from), _prepared()
+    try:
+        told = tell(means_of(service), who, service.clock())
+    finally:
+        service.database.close()
+    text = json.dumps(told, indent=2, ensure_ascii=False, default=_as_text)
+    if output is None:
+        typer.echo(text)
+        return
+    try:
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise Unavailable(
+            f"{output} cannot be written anew ({error.strerror}); name a file that is not there."
+        ) from None
+    typer.echo(
+        f"{len(told['orders'])} orders, {len(told['clicks'])} clicks and {len(told['files'])} files are told of."
+    )
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _tell(erasure: Erasure, *, dry_run: bool) -> None:

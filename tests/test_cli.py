@@ -36,6 +36,7 @@ COMMANDS = [
     "reconcile",
     "purge",
     "erase",
+    "person",
     "doctor",
     "recover",
     "snippet",

@@ -17,6 +17,11 @@ class Theirs:
     customer_ids: Collection[str] = ()
     everyone: bool = False
 
+    def is_of(self, order_id: str, click_id: str, customer_id: str) -> bool:
+        """Say whether a line with these is meant."""
+        named = order_id in self.order_ids or click_id in self.click_ids or customer_id in self.customer_ids
+        return self.everyone or named
+
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
@@ -34,13 +39,7 @@ def empty(content: bytes, theirs: Theirs) -> Emptied:
     order, click, customer = (header.index(name) for name in ("OrderId", "ClickId", "CustomerId"))
     lines, click_ids = 0, set[str]()
     for row in rows:
-        is_theirs = (
-            theirs.everyone
-            or row[order] in theirs.order_ids
-            or row[click] in theirs.click_ids
-            or row[customer] in theirs.customer_ids
-        )
-        if is_theirs and any(row[place] for place in personal):
+        if theirs.is_of(row[order], row[click], row[customer]) and any(row[place] for place in personal):
             click_ids |= {row[click]} - {""}
             lines += 1
             for place in personal:
