@@ -280,6 +280,18 @@ def test_an_export_that_has_planned_an_order_sends_nothing_of_who_is_erased(live
     assert not any(CUSTOMER.encode() in one.replace(OTHER_CUSTOMER.encode(), b"") for one in contents)
 
 
+@ON_ONE_DATABASE
+def test_an_explanation_does_not_say_that_there_never_was_a_click(lived: Service, client: TestClient) -> None:
+    """Of what was removed nothing is claimed."""
+    pulled(lived)
+    erased(lived)
+    told = client.get("/orders/sent/explanation", headers=bearer(READ_KEY)).json()
+    texts = " ".join(step["text"] for step in told["steps"])
+    assert "was removed since" in texts
+    assert "none was in the visitor's cookie" not in texts
+    assert "nobody to credit" not in texts
+
+
 # What is under way ------------------------------------------------------------------------------------------------
 
 
