@@ -58,7 +58,7 @@ SHARED = frozenset(
 SEE_ALL = frozenset(
     {
         *("main", "watcher", "clerk", "worker", "purge", "service", "tables", "cli", "health", "doctor", "figures"),
-        *("import_command", "results_command", "order_commands", "reconcile_command"),
+        *("import_command", "results_command", "order_commands", "reconcile_command", "person_commands"),
     }
 )
 """Modules that put the rooms together; no room may import them."""
@@ -69,7 +69,7 @@ STORES = frozenset(
         *("corrections_store", "modifications_store", "parents_store", "moved_store", "deadlines_store"),
         *("calls_store", "budget_store", "explain_store", "reconcile_store"),
         *("follow_store", "record_store", "verdicts_store", "listing_store"),
-        *("terms_store", "standings_store", "session_store", "search_store", "moments_store"),
+        *("terms_store", "standings_store", "session_store", "persons_store", "search_store", "moments_store"),
         *("overview_store", "frequency_store", "figures_store"),
     }
 )
@@ -81,6 +81,7 @@ VERBS = frozenset(
         *("imports", "intake_table", "deadlines", "api", "calling"),
         *("follow", "file_submissions", "listing", "by_hand"),
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
+        *("erase", "files", "key", "spooled", "person", "clear"),
         *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
         *("search", "terms", "standings"),
         *("pages", "sessions", "forms", "overview"),

@@ -274,6 +274,14 @@ def pause_export(session: Session) -> None:
     session.connection().execute(select(EXPORT.c.id).where(EXPORT.c.slot == OPEN).with_for_update())
 
 
+def interrupt_exports(session: Session) -> None:
+    """Let no file be committed that is planned already: whoever made it finds that he has lost it, and plans anew."""
+    connection = session.connection()
+    newest = connection.execute(select(func.coalesce(func.max(EXPORT.c.id), 0))).scalar_one()
+    recent = update(EXPORT).where(EXPORT.c.id > newest - PAGE)
+    connection.execute(recent.values(token=EXPORT.c.token + 1, leased_until=None))
+
+
 def claim_export(session: Session, lease: timedelta) -> Claim | None:
     """Take the open export, if there is one and nobody's lease on it is running."""
     connection, now = session.connection(), database_now(session)

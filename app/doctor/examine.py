@@ -16,6 +16,7 @@ from app.doctor.database import clock, database, schema
 from app.doctor.deadlines import deadlines
 from app.doctor.delivery import channels, deliveries_that_wait, journal, probes, pull
 from app.doctor.finding import Asked, Finding, Look, Status
+from app.doctor.privacy import fingerprint_key
 from app.doctor.settings import shown_settings
 from app.doctor.storefront import storefront
 from app.doctor.surroundings import disk, keys
@@ -25,7 +26,17 @@ from app.service import Service
 
 AROUND: Final[tuple[Look, ...]] = (keys, disk)
 CONNECTING: Final[tuple[Look, ...]] = (api,)
-INSIDE: Final[tuple[Look, ...]] = (schema, clock, journal, channels, *CONNECTING, deliveries_that_wait, pull, deadlines)
+INSIDE: Final[tuple[Look, ...]] = (
+    schema,
+    clock,
+    journal,
+    channels,
+    *CONNECTING,
+    deliveries_that_wait,
+    pull,
+    deadlines,
+    fingerprint_key,
+)
 
 
 def examine(service: Service, asked: Asked = Asked(), web: Web | None = None) -> list[Finding]:  # noqa: B008 (frozen)

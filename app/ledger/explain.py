@@ -70,7 +70,10 @@ def explain(session: Session, settings: Settings, key: tuple[str, str], now: dat
 def _click(session: Session, settings: Settings, newest: Recorded) -> Iterator[Step]:
     order = newest.order
     if order.click_id is None:
-        yield Step(at=None, stage=Stage.CLICK, text="The order names no click id: none was in the visitor's cookie.")
+        text = "The order names no click id: none was in the visitor's cookie."
+        if newest.cleared:
+            text = "What was personal in the order was removed since, its click id too, if it had one."
+        yield Step(at=None, stage=Stage.CLICK, text=text)
         return
     row = store.click(session, order.click_id)
     if row is not None:
@@ -95,6 +98,8 @@ def _revision(one: Recorded) -> Step:
     amount = f"{format_amount(order.amount, order.currency)} {order.currency}"
     items = "1 item" if len(order.items) == 1 else f"{len(order.items)} items"
     by = f"credited by its {order.attribution}" if order.attribution else "with nobody to credit it to"
+    if one.cleared and order.attribution is None:
+        by = "by whom it was credited is not known any more"
     return Step(at=one.recorded_at, stage=Stage.ORDER, text=f"{what}: {items}, {amount}, {by}.")
 
 
