@@ -80,7 +80,7 @@ VERBS = frozenset(
         *("imports", "intake_table", "deadlines", "api", "calling"),
         *("follow", "file_submissions", "listing", "by_hand"),
         *("hold_corrections", "standing", "repair", "repair_orders", "reissue", "explain"),
-        *("read", "actions", "reconcile", "report", "balance", "side_files", "daily"),
+        *("read", "actions", "collect", "reconcile", "report", "balance", "side_files", "daily"),
     }
 )
 """Use cases, and in the ledger the views that are read for them."""
@@ -220,6 +220,7 @@ MAY = {
     ("GET", "/submissions/{submission_id}"): {"export", "read"},
     ("POST", "/batches/{batch_id}/corrections"): {"export"},
     ("GET", "/orders/{order_id}/explanation"): {"order", "read"},
+    ("GET", "/orders/{order_id}/evidence"): {"order", "read"},
     ("GET", "/totals"): {"export", "read"},
     ("GET", "/reconciliation"): {"export", "read"},
     ("GET", "/alarms"): {"export", "read"},
