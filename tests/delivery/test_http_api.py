@@ -125,6 +125,16 @@ def test_a_call_says_that_the_visitor_consented(calling_service: Service, impact
     assert told == {"A": "true", "B": None, "C": None}
 
 
+def test_evidence_of_an_order_that_left_by_a_call_names_the_call(calling_service: Service, impact: Impact) -> None:
+    """There is no file at impact.com that could be looked at."""
+    export(calling_service, "A")
+    assert impact.orders() == ["A"]
+    with TestClient(create_app(calling_service, with_worker=False)) as client:
+        told = client.get("/orders/A/evidence?format=json", headers=bearer(READ_KEY)).json()
+    [sent] = told["sent"]
+    assert [(one["channel"], one["outcome"]) for one in sent["deliveries"]] == [("impact.com's API", "queued")]
+
+
 # The way ----------------------------------------------------------------------------------------------------------
 
 
