@@ -12,7 +12,7 @@ from sqlalchemy import Table
 from app.conversions.email_hash import hash_of_email
 from app.tables import METADATA
 
-PAGE = (Path(__file__).parent.parent / "docs" / "privacy.md").read_text("utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "explanation" / "privacy.md").read_text("utf-8")
 ROW = re.compile(r"\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \| ([^|]+) \| (\w+) \|")
 
 

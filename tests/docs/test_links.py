@@ -13,6 +13,7 @@ SECTIONS: Final = ("how-to", "reference", "explanation")
 OUTSIDE: Final = {
     "https://impact.com",
     "https://litestream.io",
+    "https://publicsuffix.org",
     "https://webkit.org/blog/8613/intelligent-tracking-prevention-2-1/",
     "https://webkit.org/blog/8828/intelligent-tracking-prevention-2-2/",
     "https://webkit.org/blog/11338/cname-cloaking-and-bounce-tracking-defense/",
