@@ -16,7 +16,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench bench-quick scale openapi lock clean
+.PHONY: help install demo serve test soak lint bench bench-quick scale openapi screenshots lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ openapi: $(RUNTIME) ## write openapi/openapi.json anew
 	@$(BIN)/conversion-capture openapi > openapi/openapi.json.part || { rm -f openapi/openapi.json.part; exit 1; }
 	@mv openapi/openapi.json.part openapi/openapi.json
 	@echo "wrote openapi/openapi.json"
+
+screenshots: $(DEV) ## take the pictures of the dashboard in docs/images anew, in Debian's Chromium
+	@$(BIN)/python -m tests.dashboard.screenshots docs/images
 
 # The files name no registry: whoever installs uses the one that pip is configured for.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
