@@ -37,7 +37,7 @@ soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both
 		tests/crash/test_controls.py tests/crash/test_pause.py tests/crash/test_stuck.py tests/delivery/test_cuts.py \
 		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py \
 		tests/ledger/test_imports.py tests/ledger/test_truth.py \
-		tests/impact/test_client.py
+		tests/impact/test_client.py tests/dashboard/test_browsing.py
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .

@@ -46,7 +46,7 @@ from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
-from tests.dashboard.person import sign_in
+from tests.dashboard.person import post, sign_in
 from tests.delivery.impact import ACCOUNT, api
 from tests.delivery.impact import Impact as Called
 from tests.history import CANCELLED, ORDERS, ROWS, add_history
@@ -246,6 +246,26 @@ class Tour:
             self.get(f"/dashboard?days={number}")
             for name in ("clicks", "orders", "share", "revenue/USD"):
                 self.get(f"/dashboard/charts/{name}.svg?days={number}")
+
+    def pages(self) -> None:
+        """Look through orders, batches and submissions in the dashboard, from both ends, and act on them there."""
+        sign_in(self.client, EXPORT_KEY, ORDER_KEY)
+        for query in ("", f"after={ROWS}", "state=held", "state=rejected", "reason=NO_ITEM", "first=2026-01-01"):
+            self.get(f"/dashboard/orders?{query}")
+        for number in (1, 7, ROWS, 11 * ROWS):
+            self.get(f"/dashboard/orders/default/H-{number}")
+        for path in ("batches", f"batches?before={ROWS // 2}", "batches/b-7", "batches/b-7/file", "batches/b-7/sheet"):
+            self.get(f"/dashboard/{path}")
+        for path in ("submissions?days=90", f"submissions?before={ROWS // 2}", "submissions/held", "submissions/7"):
+            self.get(f"/dashboard/{path}")
+        for path in ("exports", "exports/7", "batches/b-7/redelivery", "batches/b-7/corrections"):
+            self.get(f"/dashboard/{path}")
+        for known in ("H-7", "history-9", "history", "SKU", "nobody"):
+            assert post(self.client, "/dashboard/orders/search", text=known).status_code == 200
+        for path in ("batches/b-9/redelivery", "batches/b-9/confirmation", "batches/b-9/corrections", "exports"):
+            assert post(self.client, f"/dashboard/{path}").status_code in {200, 303, 409}
+        released = {"event_type": "default", "order_id": f"H-{10 * ROWS}", "click_id": "late"}
+        assert post(self.client, "/dashboard/release", **released).status_code in {303, 409}
 
     def export(self) -> dict[str, Any]:
         """Trigger an export, let the worker build and try it, and return it."""
@@ -448,6 +468,7 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.actions()
         tour.calls()
         tour.people()
+        tour.pages()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

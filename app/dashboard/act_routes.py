@@ -84,7 +84,9 @@ def post_corrections(desk: DeskDep, form: Posted, batch_id: str) -> Response:
     except (Conflict, InvalidInput) as refused:
         return _ask(desk, batch_id, "corrections", Tried(_sentence(refused), typed, refused.status))
     desk.wake_worker()
-    return desk.page("corrections.html", built=built, most=MOST_NAMED)
+    with desk.database.snapshot() as session:
+        event_type = find_batch(session, batch_id).event_type
+    return desk.page("corrections.html", built=built, event_type=event_type, most=MOST_NAMED)
 
 
 def _repair(desk: Desk, batch_id: str, named: list[str], *, dry_run: bool) -> RepairView:

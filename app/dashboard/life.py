@@ -54,7 +54,10 @@ def line_of(steps: Sequence[Step], state: OrderState) -> list[Station]:
         stations[-1].steps.append(step)
         before = step.stage
     for station in stations:
-        station.tone = "good" if station is not stations[-1] else tone(state)
+        is_missing = station.name == NAMES[Stage.CLICK] and station.at is None
+        station.tone = "neutral" if is_missing else "good"
+    if stations:
+        stations[-1].tone = tone(state)
     if state in AT_AN_END:
         return stations
     return stations + [Station(NAMES[stage]) for stage in _to_come([step.stage for step in steps])]

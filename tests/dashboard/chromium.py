@@ -39,9 +39,8 @@ class Running(NamedTuple):
         self.app.state.sign_ins = RateLimit(TRIES)
 
 
-@contextmanager
-def running_shop(folder: Path, migrated: Path, *, days: int = 30) -> Iterator[Running]:
-    """Serve a shop that has run for some days, from a folder of its own; `migrated` is an empty SQLite database."""
+def service_in(folder: Path, migrated: Path) -> Service:
+    """Return a service whose database, an empty one, and files lie in a folder."""
     shutil.copy(migrated, folder / "shop.db")
     keys = {"order": ORDER_KEY, "export": EXPORT_KEY, "read": READ_KEY}
     values = {f"{right}_keys": (f"sha256:{hash_of(key)}",) for right, key in keys.items()}
@@ -58,7 +57,13 @@ def running_shop(folder: Path, migrated: Path, *, days: int = 30) -> Iterator[Ru
     )
     database = Database(settings.database_url.get_secret_value())
     channels = {"folder": FolderChannel(FolderSettings(path=folder / "outbox"))}
-    service = Service(settings, database, channels, schema_is_checked=True)
+    return Service(settings, database, channels, schema_is_checked=True)
+
+
+@contextmanager
+def running_shop(folder: Path, migrated: Path, *, days: int = 30) -> Iterator[Running]:
+    """Serve a shop that has run for some days, from a folder of its own; `migrated` is an empty SQLite database."""
+    service = service_in(folder, migrated)
     fill(service, days=days)
     app = create_app(service, with_worker=False)
     with served(app) as address:
