@@ -64,6 +64,12 @@ def test_each_part_leads_to_all_its_pages(section: str) -> None:
     }
 
 
+def test_every_page_is_in_a_part() -> None:
+    """Beside the parts there are the front page and the quick start, and nothing else."""
+    assert {page.name for page in DOCS.glob("*.md")} == {"index.md", "quick-start.md"}
+    assert {page.parent.name for page in DOCS.rglob("*.md")} == {"docs", *SECTIONS}
+
+
 def test_the_code_sends_nobody_to_a_page_that_is_gone() -> None:
     """Messages and comments that name a page of docs/ name one that is there."""
     places = [ROOT / name for name in ("app", "bench", "examples", "handbook", "tests", "alembic")]
