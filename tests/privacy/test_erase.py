@@ -18,6 +18,7 @@ from app.clicks.store import CLICK
 from app.conversions.corrections_store import CORRECTION_ITEM
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, ITEM, REVISION
+from app.conversions.terms_store import ORDER_TERM, Term, number_of
 from app.conversions.totals_store import TOTAL
 from app.database import Database
 from app.delivery.calls_store import CALL
@@ -77,15 +78,18 @@ def test_who_is_erased_is_found_nowhere(lived: Service, tmp_path: Path) -> None:
     """Not in the database's file nor its log, not in files, the journal or the spool: no byte, however it is spelt."""
     pulled(lived)
     before = hits(lived, tmp_path)
+    assert number_of(Term.CUSTOMER, CUSTOMER) in {row.term for row in rows(lived.database, select(ORDER_TERM.c.term))}
     assert before.keys() == set(EVERYTHING)
     kinds = {place.split(" ")[0].rsplit(".", 1)[-1] for place in before[FIRST_CLICK]}
     assert kinds >= {"csv", "click_id", "content", "detail", "reason", "error_reason"}
     assert any(".spool" in place for place in before[SPOOLED_CLICK])
     erasure = erased(lived)
     assert not erasure.waits_for
-    said = {"orders": 5, "held": 2, "clicks": 2, "notes": 2, "files": 1, "sentences": 6, "late": 0}
+    said = {"orders": 6, "held": 2, "clicks": 2, "notes": 2, "files": 1, "sentences": 6, "late": 0}
     assert dict(erasure.counts) == said
     assert hits(lived, tmp_path) == {}
+    terms = {number_of(kind, one) for kind in (Term.CLICK, Term.CUSTOMER) for one in EVERYTHING}
+    assert not terms & {row.term for row in rows(lived.database, select(ORDER_TERM.c.term))}
     assert [one.name for one in lived.hold.journal.path.iterdir()] == [f"{lived.hold.journal.names()[0]}.removed"]
 
 

@@ -76,7 +76,7 @@ def test_each_order_tells_its_life(lived: Service) -> None:
     accept(lived.database, lived.settings, request, NOW)
     told = tell(means_of(lived), ADA, NOW)
     orders = {one["order_id"]: one for one in told["orders"]}
-    assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third"}
+    assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third", "not filed"}
     assert len(orders["changed"]["revisions"]) == 2
     assert [one["kind"] for one in orders["sent"]["corrections"]] == ["reversal"]
     [file] = told["files"]
@@ -103,7 +103,7 @@ def test_the_commands_take_ids_from_a_file_and_print_none(lived: Service, tmp_pa
     }
     lived.database.close()
     told = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
-    assert (told.returncode, told.stdout) == (0, "4 orders, 2 clicks and 1 files are told of.\n")
+    assert (told.returncode, told.stdout) == (0, "5 orders, 2 clicks and 1 files are told of.\n")
     assert stat.S_IMODE(answer.stat().st_mode) == 0o600
     assert CUSTOMER in answer.read_text("utf-8")
     again = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
@@ -114,7 +114,7 @@ def test_the_commands_take_ids_from_a_file_and_print_none(lived: Service, tmp_pa
     assert (dry.returncode, "Nothing was changed." in dry.stdout) == (0, True)
     done = run("erase", "--customers-from", str(ids), **environment)
     assert done.returncode == 0, done.stderr
-    assert "4 orders cleared, 2 clicks deleted" in done.stdout
+    assert "5 orders cleared, 2 clicks deleted" in done.stdout
     assert not any(one in done.stdout + done.stderr + dry.stdout + dry.stderr for one in EVERYTHING)
     nothing = run("erase", "--customers-from", str(ids), **environment)
     assert (nothing.returncode, "Nothing is kept" in nothing.stdout) == (0, True)
@@ -122,4 +122,4 @@ def test_the_commands_take_ids_from_a_file_and_print_none(lived: Service, tmp_pa
         assert wrong.returncode != 0
         assert "Traceback" not in wrong.stderr
     with lived.database.snapshot() as session:
-        assert len(session.connection().execute(select(CONVERSION)).all()) == 7
+        assert len(session.connection().execute(select(CONVERSION)).all()) == 8
