@@ -117,6 +117,11 @@ def _in_database(
             emptied = empty(batches.what_is_left_of(session, batch.id), theirs)
         except ContentRemoved:
             emptied = Emptied(b"", 0)
+        except ValueError:
+            raise Failure(
+                f"The stored content of {name} is not what was rendered, so that nobody can say whom it tells of; restore"
+                " the database."
+            ) from None
         if emptied.lines and not dry_run:
             batches.remove_content(session, batch.id, emptied.content, now, why)
             store.note_traces(session)
