@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.batches import store as batches
 from app.batches.batch import TITLES, BatchKind, sha256
 from app.batches.store import ERASED
-from app.database import Database, retried
+from app.database import Database, only_by_keys, retried
 from app.delivery.channels import Channels
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.durable import sync
@@ -108,6 +108,7 @@ def _in_database(
     database: Database, places: Places, name: str, theirs: Theirs, now: datetime, why: str, *, dry_run: bool
 ) -> tuple[Fate, Row[Any] | None]:
     with database.transaction() as session, database.overwriting(session):
+        only_by_keys(session)
         batch = persons_store.find_file(session, name)
         if batch is None:
             return Fate.UNTOUCHED, None
@@ -119,8 +120,8 @@ def _in_database(
             emptied = Emptied(b"", 0)
         except ValueError:
             raise Failure(
-                f"The stored content of {name} is not what was rendered, so that nobody can say whom it tells of; restore"
-                " the database."
+                f"The stored content of {name} is not what was rendered, so that nobody can say whom it tells of;"
+                " restore the database."
             ) from None
         if emptied.lines and not dry_run:
             batches.remove_content(session, batch.id, emptied.content, now, why)
