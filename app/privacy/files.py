@@ -24,6 +24,8 @@ from app.privacy import persons_store, store
 from app.privacy.emptied import Emptied, Theirs, empty
 from app.submissions.store import results
 
+FEW: Final = 20
+"""So few ids are looked for in the bytes of a file before it is read line by line."""
 PULLED_WITHIN: Final = timedelta(days=3)
 """impact.com fetches once a day: a file that has lain in the folder for so long was fetched, or never will be."""
 _TITLE: Final = f"_{TITLES[BatchKind.CONVERSIONS]}_"
@@ -76,7 +78,8 @@ def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[st
     for name in filter(is_of_orders, journal.names()):
         try:
             content, _ = journal.look(name)
-            if any(one in content for one in sought) and (emptied := empty(content, theirs)).lines:
+            is_worth_it = len(sought) > FEW or any(one in content for one in sought)
+            if is_worth_it and (emptied := empty(content, theirs)).lines:
                 found[name] = emptied.click_ids
         except (NotMarked, ValueError):
             raise Failure(

@@ -1,6 +1,7 @@
 """Who is erased is found nowhere any more, and what was sold is as it was."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from app.conversions.totals_store import TOTAL
 from app.database import Database
 from app.delivery.calls_store import CALL
 from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
+from app.delivery.removal import Removal
 from app.delivery.resume import confirm
 from app.delivery.store import ATTEMPT
 from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
@@ -155,6 +158,26 @@ def test_an_erasure_that_was_killed_is_finished_by_another(lived: Service, tmp_p
     done = [one for _, one in zip(range(after), steps, strict=False)]
     del steps
     assert len(done) == after
+    erased(lived)
+    assert hits(lived, tmp_path) == {}
+
+
+class Full(Journal):
+    """A journal on a disk that is full."""
+
+    def keep_removed(self, name: str, _left: bytes, _removal: Removal) -> None:
+        """Fail."""
+        raise ChannelUnavailable(f"There is no room for {name}.")
+
+
+@ON_ONE_DATABASE
+def test_a_disk_that_is_full_stops_it_and_the_same_again_finishes(lived: Service, tmp_path: Path) -> None:
+    """What leads to the rest is still there: nothing of it was cleared before its files."""
+    pulled(lived)
+    means = means_of(lived)
+    full = replace(means, places=replace(means.places, journal=Full(means.places.journal.path)))
+    with pytest.raises(ChannelUnavailable):
+        list(Erasure(full, ADA, lived.clock()).steps())
     erased(lived)
     assert hits(lived, tmp_path) == {}
 
