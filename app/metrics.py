@@ -44,9 +44,22 @@ ATTEMPTS: Final = ("delivered", "failed", "unknown")
 OTHER: Final = "other"
 HAND_OVER_SECONDS: Final = 2.0
 
-FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-if FOLDER:
-    Path(FOLDER).mkdir(parents=True, exist_ok=True)
+
+def _folder() -> str:
+    """Return the folder that processes share their numbers in, made if need be; empty if there is none."""
+    name = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    with suppress(OSError):
+        if name:
+            Path(name).mkdir(parents=True, exist_ok=True)
+    if name and not (Path(name).is_dir() and os.access(name, os.W_OK | os.X_OK)):
+        raise SystemExit(
+            f"conversion-capture: PROMETHEUS_MULTIPROC_DIR={name} is no folder that can be written to; name another,"
+            " or unset it."
+        )
+    return name
+
+
+FOLDER: Final = _folder()
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a time of creation beside every counter, which nobody asks for
 _registry: Final = CollectorRegistry()
