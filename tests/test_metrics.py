@@ -14,6 +14,7 @@ from app.batches.store import UNDELIVERED
 from app.conversions.record import record
 from app.delivery import budget_store
 from app.delivery.budget import Told, minute_of
+from app.delivery.channels import CHANNELS
 from app.impact.outcomes import known_reasons
 from app.ledger.export_routes import request_export
 from app.main import create_app
@@ -46,8 +47,10 @@ def test_landings_notes_and_requests_are_counted(client: TestClient) -> None:
 
 
 def test_every_fate_is_there_before_its_first_note(client: TestClient) -> None:
-    """A rate can be told from the first loss on, and the spool's room is known."""
+    """A rate can be told from the first loss on, as from the first failure and refusal; the spool's room is known."""
     found = samples(client)
+    assert {name[1] for name in found if name[0] == "capture_delivery_attempts_total"} == {*CHANNELS, "http_api"}
+    assert {name[1] for name in found if name[0] == "capture_rejections_total"} == {*known_reasons(), "other"}
     assert {name[1] for name in found if name[0] == "capture_notes_total"} == set(FATES)
     assert found["capture_spool_limit_bytes",] == 64 * 1024 * 1024
     assert found["capture_spool_notes",] == found["capture_spool_bytes",] == 0
