@@ -43,7 +43,8 @@ from app.ledger.exports import ExportView, find_batch, find_export, is_settled, 
 from app.main import DRAIN_SECONDS, create_app, openapi
 from app.migrations import migrate as migrate_database
 from app.order_commands import explain, resend
-from app.purge import purge
+from app.person_commands import erase, person
+from app.purge import everything
 from app.reconcile_command import reconcile_sides
 from app.results_command import results
 from app.sandbox.command import sandbox
@@ -68,6 +69,8 @@ cli.command()(results)
 cli.command()(sandbox)
 cli.command()(resend)
 cli.command()(explain)
+cli.command()(erase)
+cli.command()(person)
 cli.command("reconcile")(reconcile_sides)
 
 
@@ -260,15 +263,16 @@ def _finish(service: Service, asked: ExportView, step: Any) -> ExportView:
 
 @cli.command("purge")
 def run_purge() -> None:
-    """Delete clicks and alarms that are older than the settings keep, in small steps, while the service goes on."""
+    """Delete what is older than the settings keep, in small steps, while the service goes on."""
     service, gone = _usable(), Counter[str]()
     service.prepare()
     with _progress("purging", "rows") as step:
-        for what, number in purge(service.database, service.settings, service.clock(), time.sleep):
+        for what, number in everything(service, time.sleep):
             gone[what] += number
             step(gone.total())
     service.database.close()
     typer.echo(f"{gone['clicks']} clicks and {gone['alarms']} alarms were deleted.")
+    typer.echo(f"{gone['files']} files and the personal fields of {gone['orders']} orders were removed.")
 
 
 @cli.command()

@@ -58,11 +58,12 @@ R = TypeVar("R")
 CONNECTIONS: Final = 10
 """What a process keeps open: a few for its writers and its worker's threads, the others for whoever reads."""
 SPARE: Final = 5
-"""So many more for a moment; docs/operation.md says how many replicas PostgreSQL has room for."""
+"""So many more for a moment; docs/how-to/replicas.md says how many replicas PostgreSQL has room for."""
 BUSY_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 3
 SILENCE_SECONDS: Final = 10
 """After so long without a sign of the server's host, what waits for it fails; a server that hangs is waited for."""
+LOG_SECONDS: Final = 60
 IDLE_SECONDS: Final = 15
 """After so long in the middle of a transaction without a word, PostgreSQL ends it: its process stands still."""
 UNUSED_SECONDS: Final = 1.0
@@ -184,6 +185,34 @@ class Database:
                 )
             yield session
 
+    @contextmanager
+    def overwriting(self, session: Session) -> Iterator[None]:
+        """Let an embedded database write zeros over what is deleted or replaced meanwhile."""
+        if self.is_sqlite:
+            session.connection().exec_driver_sql("PRAGMA secure_delete=ON").close()
+        yield
+        if self.is_sqlite:
+            session.connection().exec_driver_sql("PRAGMA secure_delete=OFF").close()
+
+    def leave_no_trace(self, tables: Sequence[str]) -> None:
+        """Write an embedded database anew: neither it nor its log holds bytes of what was deleted or overwritten then.
+
+        Nobody else writes meanwhile. It needs as much free disk again as the database has, twice. A server gives the
+        place in these tables free, to be written over. Raises Unavailable.
+        """
+        with self.writing(), translated(), self._wrapped(), closing(self.engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            if self.is_sqlite:
+                cursor.execute("PRAGMA secure_delete=ON")
+                cursor.execute("VACUUM")
+                _empty_log(cursor)
+                cursor.execute("PRAGMA secure_delete=OFF")
+                return
+            driver_connection: Any = connection.driver_connection
+            driver_connection.autocommit = True  # until it is back in the pool
+            for table in tables:
+                cursor.execute(f"VACUUM {table}")
+
     def close(self) -> None:
         """Close every connection. SQLite makes a checkpoint when the last one goes, so this is writing too."""
         if self._lock is None:
@@ -192,6 +221,14 @@ class Database:
         with suppress(Unavailable), self._lock.hold(BUSY_SECONDS):
             self.engine.dispose()
         self._lock.close()
+
+
+def _empty_log(cursor: Any) -> None:
+    """Write everything back from SQLite's log and cut it to nothing; whoever reads an older state is waited for."""
+    end = time.monotonic() + LOG_SECONDS
+    while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > end:
+            raise Unavailable("Somebody goes on reading an older state of the database; repeat it a little later.")
 
 
 def database_now(session: Session) -> datetime:

@@ -104,6 +104,13 @@ class NotFound(Failure):
     code = "NOT_FOUND"
 
 
+class ContentRemoved(Failure):
+    """It was there, and is gone for good."""
+
+    status = HTTPStatus.GONE
+    code = "CONTENT_REMOVED"
+
+
 class Conflict(Failure):
     """What is asked contradicts what is recorded."""
 

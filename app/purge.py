@@ -1,11 +1,12 @@
 """Retention: what is older than the settings keep is deleted in small steps, so that nobody who writes waits for it.
 
-Orders are never deleted, since their keys guard against a second one for ever; nor are batches, which may have to be
-sent again.
+Orders are never deleted, since their keys guard against a second one for ever; nor are batches, of which their name,
+hash and lines stay. What is personal in them, and their content, goes where the settings say so.
 """
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,6 +19,9 @@ from app.config import Settings
 from app.dashboard.session_store import delete_ended
 from app.database import Database, retried
 from app.errors import Unavailable
+from app.privacy.clear import clear_old_files, clear_old_orders
+from app.privacy.erase import Means
+from app.privacy.files import Places
 from app.service import Service
 
 logger = logging.getLogger(__name__)
@@ -48,6 +52,31 @@ def purge(database: Database, settings: Settings, now: datetime, rest: Rest) -> 
             rest(max(SHORTEST_REST, time.monotonic() - began))
 
 
+def everything(service: Service, rest: Rest) -> Iterator[tuple[str, int]]:
+    """Do so, and then remove what is too old of files and of what is personal in orders. Raises Failure."""
+    settings, now = service.settings, service.clock()
+    yield from purge(service.database, settings, now, rest)
+    means = means_of(service)
+    yield from _rested("files", clear_old_files(means, settings.keep_files_days, now), rest)
+    if settings.keep_personal_days is not None:
+        yield from _rested("orders", clear_old_orders(means, settings.keep_personal_days, now), rest)
+
+
+def means_of(service: Service) -> Means:
+    """Return what data of people are removed with on this host."""
+    places, settings = Places.of(service.hold.journal, service.channels), service.settings
+    return Means(service.database, places, settings.spool_path, settings.fingerprint_key)
+
+
+def _rested(what: str, steps: Iterator[int], rest: Rest) -> Iterator[tuple[str, int]]:
+    """Yield what each step was about, and rest as long as it has taken."""
+    began = time.monotonic()
+    for number in steps:
+        yield what, number
+        rest(max(SHORTEST_REST, time.monotonic() - began))
+        began = time.monotonic()
+
+
 @retried
 def _step(database: Database, delete: Delete, before: datetime) -> int:
     with database.transaction() as session:
@@ -68,10 +97,10 @@ def purge_now_and_then(service: Service) -> None:
 def purge_once(service: Service) -> None:
     """Delete what is too old, but not beyond a step when the service is told to stop; say what went."""
     service.require_usable()
-    gone = {"clicks": 0, "alarms": 0, "sessions": 0}
-    for what, number in purge(service.database, service.settings, service.clock(), service.stopping.wait):
+    gone = Counter[str]()
+    for what, number in everything(service, service.stopping.wait):
         gone[what] += number
         if service.stopping.is_set():
             break
-    if any(gone.values()):
-        logger.info("purge.done", extra=gone)
+    if gone.total():
+        logger.info("purge.done", extra=dict(gone))

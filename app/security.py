@@ -11,13 +11,16 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.config import Settings
 from app.errors import Denied, Forbidden
 
-bearer = HTTPBearer(auto_error=False, description="A key made by `conversion-capture keys new`.")
+bearer = HTTPBearer(
+    auto_error=False,
+    description="A key made by `conversion-capture keys new`. A call takes one with any of the rights named with it.",
+)
 
 
 class Right(StrEnum):
@@ -70,11 +73,15 @@ def authorise(key: str | None, settings: Settings, *rights: Right) -> None:
 
 
 def requires(*rights: Right) -> Callable[..., None]:
-    """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403."""
+    """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403.
+
+    The OpenAPI document names them with the call, as the roles of its security requirement.
+    """
+    credential = Security(bearer, scopes=[right.value for right in rights])
 
     def check(
         request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, credential] = None,
     ) -> None:
         authorise(credentials.credentials if credentials else None, request.app.state.settings, *rights)
 

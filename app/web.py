@@ -4,12 +4,14 @@ import itertools
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
@@ -112,6 +114,22 @@ def accepts_gzip(header: str) -> bool:
         if coding in {"gzip", "*"}:
             return weight.strip("0.") != "" or not weight
     return False
+
+
+async def each_parameter_once(request: Request) -> None:
+    """Refuse a call that gives a parameter several values, of which only one would count. Raises InvalidInput."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name in _names(request.scope["route"].dependant) if given[name] > 1]
+    if twice:
+        raise InvalidInput(
+            [Fault("INVALID_PARAMETER", "Give it once.", pointer_to("query", name)) for name in sorted(twice)]
+        )
+
+
+def _names(dependant: Dependant) -> set[str]:
+    """Return the names of a route's query parameters."""
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*map(_names, dependant.dependencies))
 
 
 class RawOrderPaths:

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app.conversions.terms_store import Term, number_of
 from app.database import Database
 
 ROWS: Final = 20_000
@@ -124,6 +125,14 @@ TABLES: Final = (
         "(day, event_type, currency, slot, orders, with_click_id, held, billions, rest)",
         "{day}, 'default', 'USD', n - n / 4 * 4, 10, 10, 0, 0, 10000",
     ),
+    ("order_term", ORDERS, "(term, revision_id)", "{customer}, n"),
+    ("terms_filed", 1, "(id, begins, seen, done)", "1, {some}, {all}, {all}"),
+    (
+        "day_standing",
+        ROWS,
+        "(day, event_type, currency, state, orders, with_click_id, billions, rest)",
+        "{day}, 'default', 'USD', 'state-' || (n - n / 4 * 4), 10, 10, 0, 10000",
+    ),
     (
         "alarm",
         ROWS,
@@ -138,6 +147,7 @@ def add_history(database: Database, now: datetime) -> None:
     kind = "sqlite" if database.is_sqlite else "postgresql"
     first = (now - timedelta(seconds=30 * (ORDERS + CANCELLED), days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     words = {name: text.format(first=first) for name, text in DIALECTS[kind].items()}
+    words |= {"customer": str(number_of(Term.CUSTOMER, "history")), "some": str(ROWS), "all": str(ORDERS + CANCELLED)}
     with database.engine.connect() as connection:
         _begin_quickly(connection, kind)
         for table, count, columns, values in TABLES:

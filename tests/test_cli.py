@@ -35,6 +35,8 @@ COMMANDS = [
     "explain",
     "reconcile",
     "purge",
+    "erase",
+    "person",
     "doctor",
     "recover",
     "snippet",

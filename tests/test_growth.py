@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
-from app import worker
+from app import figures, worker
 from app.actions.read import read_due
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
@@ -26,6 +26,8 @@ from app.clicks.snippet_routes import current_snippet
 from app.clicks.spool import Spool
 from app.clicks.store import NewClick, Note, note_to_json
 from app.conversions.record import record
+from app.conversions.terms import file_some, find_by_term, forget_terms
+from app.conversions.terms_store import Term, filed
 from app.database import Database
 from app.delivery.calls_store import CALL, UNANSWERED
 from app.delivery.channels.folder import FolderChannel
@@ -37,6 +39,8 @@ from app.event_type import EventType
 from app.ledger.export_routes import request_export
 from app.ledger.import_tally import Fate
 from app.ledger.imports import Import, Request
+from app.ledger.search import Wanted, search
+from app.ledger.standings import count_one
 from app.ledger.state import OrderState
 from app.main import create_app
 from app.promo_code import PromoRule, PromoRules
@@ -73,6 +77,8 @@ EXPECTED = {
     *("INSERT INTO unconfirmed", "UPDATE unconfirmed", "DELETE FROM unconfirmed", "DELETE FROM unanswered"),
     *("INSERT INTO submission", "INSERT INTO submission_error", "INSERT INTO result"),
     *("INSERT INTO judged_order", "INSERT INTO judged_correction"),
+    *("INSERT INTO order_term", "UPDATE terms_filed", "DELETE FROM order_term"),
+    *("INSERT INTO day_counted", "UPDATE day_counted", "INSERT INTO day_standing", "DELETE FROM day_standing"),
     *("INSERT INTO reported_action", "UPDATE reported_action", "INSERT INTO actions_read", "UPDATE actions_read"),
 }
 """What the tour must have run, whoever sends it how: else it was not followed."""
@@ -239,6 +245,36 @@ class Tour:
         for path in ("/livez", "/readyz", "/readyz/orders", "/metrics"):
             self.client.get(path)
 
+    def searches(self) -> None:
+        """Look for orders by each thing that they may be found by, from the newest and from the middle."""
+        texts = ("H-7", "history", "history-7", "SKU", "first-1", "nobody")
+        wanted = [Wanted(text=text) for text in texts] + [Wanted(state=state) for state in OrderState]
+        wanted += [Wanted(reason=reason) for reason in ("NO_ITEM", "no_attribution", "nothing")]
+        day = self.clock.now.date() - timedelta(days=30)
+        wanted += [Wanted(first=day, last=day), Wanted(text="SKU", state=OrderState.HELD), Wanted(event_type="trial")]
+        for one in wanted:
+            for after in (None, ORDERS // 2):
+                with self.service.database.snapshot() as session:
+                    search(session, self.service.settings, one, after)
+
+    def clerk(self) -> None:
+        """File orders by their terms, new ones and old ones, find some so and forget it; count some days."""
+        database = self.service.database
+        while self._filed_down_to() > ROWS - 1_000:
+            assert file_some(database, self.clock.now + timedelta(hours=1))
+        for kind, sought in ((Term.CLICK, "nobody"), (Term.CUSTOMER, "C"), (Term.SKU, "nothing")):
+            with database.snapshot() as session:
+                find_by_term(session, kind, sought)
+        with database.transaction() as session:
+            forget_terms(session, [ORDERS + CANCELLED + 1], tuple(Term))
+        self.clock.now -= timedelta(days=2)
+        assert count_one(database, self.clock, lambda _took: False)
+        self.clock.now += timedelta(days=2)
+
+    def _filed_down_to(self) -> int:
+        with self.service.database.snapshot() as session:
+            return filed(session).begins
+
     def people(self) -> None:
         """Sign in to the dashboard and look at its overview and charts."""
         sign_in(self.client, EXPORT_KEY)
@@ -403,6 +439,8 @@ class Tour:
         look(self.clock.now + timedelta(minutes=6))
         assert settings.alarm_url
         post_owed(database, settings.alarm_url)
+        with database.snapshot() as session:
+            assert list(figures.read(session, settings, self.clock.now))
 
 
 def _first_item() -> dict[str, str]:
@@ -467,6 +505,8 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.repairs()
         tour.actions()
         tour.calls()
+        tour.clerk()
+        tour.searches()
         tour.people()
         tour.pages()
         tour.watch()

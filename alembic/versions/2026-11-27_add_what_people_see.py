@@ -10,7 +10,16 @@ down_revision: str | None = "0015"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-TABLES = ("order_term", "terms_filed", "day_standing", "day_counted", "browser_session", "fingerprint_key", "cleared")
+TABLES = (
+    "order_term",
+    "terms_filed",
+    "day_standing",
+    "day_counted",
+    "browser_session",
+    "fingerprint_key",
+    "cleared",
+    "traces",
+)
 
 
 def upgrade() -> None:
@@ -79,6 +88,11 @@ def upgrade() -> None:
         "cleared",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("up_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "traces",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
 

@@ -34,10 +34,13 @@ from sqlmodel import Field, Session, SQLModel
 from app.batches.batch import AgeLimit
 from app.conversions.store import REVISION, UNSENT
 from app.database import ROW_ID, UTCDateTime, database_now, insert_new, numbers
-from app.errors import LeaseLost
+from app.errors import ContentRemoved, LeaseLost
 
 PAGE: Final = 100
 OPEN: Final = 1
+ERASED: Final = "erased"
+OLD: Final = "old"
+"""Why the content of a batch was removed: it held data of a person, or nobody needs it any more."""
 
 
 class Export(SQLModel, table=True):
@@ -271,6 +274,14 @@ def pause_export(session: Session) -> None:
     session.connection().execute(select(EXPORT.c.id).where(EXPORT.c.slot == OPEN).with_for_update())
 
 
+def interrupt_exports(session: Session) -> None:
+    """Let no file be committed that is planned already: whoever made it finds that he has lost it, and plans anew."""
+    connection = session.connection()
+    newest = connection.execute(select(func.coalesce(func.max(EXPORT.c.id), 0))).scalar_one()
+    recent = update(EXPORT).where(EXPORT.c.id > newest - PAGE)
+    connection.execute(recent.values(token=EXPORT.c.token + 1, leased_until=None))
+
+
 def claim_export(session: Session, lease: timedelta) -> Claim | None:
     """Take the open export, if there is one and nobody's lease on it is running."""
     connection, now = session.connection(), database_now(session)
@@ -436,13 +447,48 @@ def lock_batch(session: Session, number: int) -> None:
 
 
 def content_of(session: Session, number: int) -> bytes:
-    """Return the exact bytes of a batch."""
-    content: bytes = (
-        session.connection()
-        .execute(select(BATCH_CONTENT.c.content).where(BATCH_CONTENT.c.batch == number))
-        .scalar_one()
-    )
+    """Return the exact bytes of a batch. Raises ContentRemoved."""
+    require_content(session, number)
+    return what_is_left_of(session, number)
+
+
+def require_content(session: Session, number: int) -> None:
+    """Raise ContentRemoved if a batch's bytes are not there any more."""
+    row = session.connection().execute(select(BATCH).where(BATCH.c.id == number)).one()
+    if row.removed_at is not None:
+        raise _removed(row)
+
+
+def what_is_left_of(session: Session, number: int) -> bytes:
+    """Return the bytes of a batch, or what is left of them when data of a person were erased: their cells are empty.
+
+    That is what its lines are known by, and is never sent. Raises ContentRemoved if nothing is left.
+    """
+    kept = select(BATCH_CONTENT.c.content).where(BATCH_CONTENT.c.batch == number)
+    content: bytes | None = session.connection().execute(kept).scalar_one_or_none()
+    if content is None:
+        raise _removed(session.connection().execute(select(BATCH).where(BATCH.c.id == number)).one())
     return content
+
+
+def _removed(row: Row[Any]) -> ContentRemoved:
+    because = "it held data of a person who was erased" if row.removed_why == ERASED else "it was old"
+    return ContentRemoved(
+        f"The content of {row.filename} was removed on {row.removed_at:%Y-%m-%d}, since {because}. Its hash, its lines"
+        " and what became of its orders are still known; the file itself cannot be had or sent again."
+    )
+
+
+def remove_content(session: Session, number: int, left: bytes | None, now: datetime, why: str) -> None:
+    """Let a batch have no content any more but what is `left`; when and why it was first removed stays."""
+    connection = session.connection()
+    first = update(BATCH).where(BATCH.c.id == number, BATCH.c.removed_at.is_(None))
+    connection.execute(first.values(removed_at=now, removed_why=why))
+    mine = BATCH_CONTENT.c.batch == number
+    if left is None:
+        connection.execute(delete(BATCH_CONTENT).where(mine))
+    else:
+        connection.execute(update(BATCH_CONTENT).where(mine).values(content=left))
 
 
 def _all_of(session: Session, revision_ids: Sequence[int]) -> Select[tuple[int]]:

@@ -74,7 +74,7 @@ class Segment:
                 begin = found[-1].end if found else position
                 if begin + len(text) > self.end:
                     break  # is being written just now
-                found.append(Line(_payload(text), begin, begin + len(text)))
+                found.append(Line(payload_of(text), begin, begin + len(text)))
             return found
 
     def recount(self, position: int) -> None:
@@ -106,7 +106,7 @@ class Spool:
         with self._lock:
             try:
                 self._measure()
-                lines = [_line(payload) for payload, _ in payloads]
+                lines = [line_of(payload) for payload, _ in payloads]
                 fits = list(self._fitting([len(line) for line in lines], [urgent for _, urgent in payloads]))
                 if any(fits):
                     self._write([line for line, fit in zip(lines, fits, strict=True) if fit])
@@ -256,13 +256,15 @@ class Spool:
             _sync_folder(self.path.parent)
 
 
-def _line(payload: bytes) -> bytes:
+def line_of(payload: bytes) -> bytes:
+    """Return the line that a payload is written as."""
     return b"%08x %b\n" % (zlib.crc32(payload), payload)
 
 
-def _payload(line: bytes) -> bytes | None:
+def payload_of(line: bytes) -> bytes | None:
+    """Return what a line was made of, or None if it is damaged."""
     payload = line[_HEAD:-1]
-    return payload if line == _line(payload) else None
+    return payload if line == line_of(payload) else None
 
 
 def _whole_lines(path: Path, end: int | None = None) -> tuple[int, int]:

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import SecretStr
+
 from app.conversions import group_store, moved_store, store
 from app.conversions.chain import about_recorded_parent, generations
+from app.conversions.fingerprint import is_among
 from app.conversions.order import Order, OrderKey
 from app.database import Database, retried
 from app.errors import Fault
@@ -40,22 +43,23 @@ class Result:
 
 
 @retried
-def record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
+def record(database: Database, orders: Sequence[Order], now: datetime, key: SecretStr | None = None) -> list[Result]:
     """Record orders together or not at all, and return one result each, in the same order; durable on return.
 
     Those with a parent are recorded after those without, and refused if it is not recorded or has another customer.
     A body that means the same as any that was ever accepted for its order is a replay; another is a conflict and
     changes nothing. An order whose id has moved to another event type is looked for there, whatever the rules are now.
+    `key` is that of fingerprints: by it an order is known again whose personal fields are gone.
     Raises Unavailable when the database is away. Whether they are recorded is not always known then,
     and the same again is answered right in either case.
     """
     if not any(order.parent for order in orders):
-        return _record(database, orders, now)
+        return _record(database, orders, now, key)
     results: dict[int, Result] = {}
     for generation in generations(orders):
         faults = _about_parents(database, {place: orders[place] for place in generation})
         right = [place for place in generation if place not in faults]
-        results |= zip(right, _record(database, [orders[place] for place in right], now), strict=True)
+        results |= zip(right, _record(database, [orders[place] for place in right], now, key), strict=True)
         results |= {place: Result(orders[place], Outcome.REFUSED, 0, now, (fault,)) for place, fault in faults.items()}
     return [results[place] for place in range(len(orders))]
 
@@ -72,7 +76,7 @@ def _about_parents(database: Database, orders: Mapping[int, Order]) -> dict[int,
     return {place: fault for place, order in new.items() if (fault := about_recorded_parent(order, customers))}
 
 
-def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result]:
+def _record(database: Database, orders: Sequence[Order], now: datetime, key: SecretStr | None) -> list[Result]:
     if not orders:
         return []
     if any(order.goes_under for order in orders):
@@ -88,11 +92,13 @@ def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[
     new = {distinct[place].key: conversion_id for place, conversion_id in created.items()}
     ids, known, moved = _recorded(database, [key for key in first if key not in new], new)
     elsewhere = [_under(order, moved[ids[order.key]]) for order in orders if ids[order.key] in moved]
-    results = iter(record(database, elsewhere, now))
+    results = iter(record(database, elsewhere, now, key))
     return [
         next(results)
         if ids[order.key] in moved
-        else Result(order, _outcome(order, ids, known, is_new=order.key in new and before == 0), ids[order.key], now)
+        else Result(
+            order, _outcome(order, ids, known, key, is_new=order.key in new and before == 0), ids[order.key], now
+        )
         for order, before in _with_repeats(orders)
     ]
 
@@ -115,7 +121,7 @@ def _under(order: Order, event_type: str) -> Order:
     return replace(order, event_type=event_type, sent_as=order.fingerprint(), goes_under=None)
 
 
-def foretell(database: Database, orders: Sequence[Order]) -> list[Outcome]:
+def foretell(database: Database, orders: Sequence[Order], key: SecretStr | None = None) -> list[Outcome]:
     """Say what `record` would make of orders, each by itself, and change nothing. Raises Unavailable.
 
     A parent that is not recorded may come in the same file, so that parents are not looked for.
@@ -123,8 +129,8 @@ def foretell(database: Database, orders: Sequence[Order]) -> list[Outcome]:
     ids, known, moved = _recorded(database, list({order.key for order in orders}), {})
     if moved:
         there = [_under(order, moved[ids[order.key]]) if ids.get(order.key) in moved else order for order in orders]
-        return foretell(database, there)
-    return [_outcome(order, ids, known, is_new=order.key not in ids) for order in orders]
+        return foretell(database, there, key)
+    return [_outcome(order, ids, known, key, is_new=order.key not in ids) for order in orders]
 
 
 def _recorded(
@@ -145,7 +151,9 @@ def _with_repeats(orders: Sequence[Order]) -> Iterator[tuple[Order, int]]:
         seen[order.key] += 1
 
 
-def _outcome(order: Order, ids: dict[OrderKey, int], known: dict[int, set[str]], *, is_new: bool) -> Outcome:
+def _outcome(
+    order: Order, ids: dict[OrderKey, int], known: dict[int, set[str]], key: SecretStr | None, *, is_new: bool
+) -> Outcome:
     if is_new:
         return Outcome.NEW
-    return Outcome.REPLAYED if order.fingerprint() in known[ids[order.key]] else Outcome.CONFLICT
+    return Outcome.REPLAYED if is_among(order.fingerprint(), known[ids[order.key]], key) else Outcome.CONFLICT

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pydantic import SecretStr
+
 from app.conversions.order import Order
 from app.conversions.record import Result, record
 from app.database import Database
@@ -41,8 +43,10 @@ class Waiting:
 class Recorder:
     """Where `POST /orders` leaves its orders. All but making it is done on one event loop."""
 
-    def __init__(self, database: Database, *, patience: float = PATIENCE, crowd: int = CROWD) -> None:
-        self._database, self._patience, self._crowd = database, patience, crowd
+    def __init__(
+        self, database: Database, key: SecretStr | None = None, *, patience: float = PATIENCE, crowd: int = CROWD
+    ) -> None:
+        self._database, self._key, self._patience, self._crowd = database, key, patience, crowd
         self._gathered: list[Waiting] = []
         self._group: list[Waiting] = []
         """Those on their way; empty while the lane is free."""
@@ -87,7 +91,7 @@ class Recorder:
         self._group, self._gathered = self._gathered[:size], self._gathered[size:]
         orders, now = [one.order for one in self._group], self._group[-1].came_at
         timer = self._loop.call_later(self._patience, self._lose_patience)
-        done = self._lane.run(lambda: _record(self._database, orders, now))
+        done = self._lane.run(lambda: _record(self._database, orders, now, self._key))
         done.add_done_callback(lambda done: self._end(done, timer))
 
     def _end(self, done: asyncio.Future[list[Result | Exception]], timer: asyncio.TimerHandle) -> None:
@@ -130,13 +134,15 @@ def _silent() -> Unavailable:
     return Unavailable("The database does not answer; repeat the call in a few seconds.")
 
 
-def _record(database: Database, orders: Sequence[Order], now: datetime) -> list[Result | Exception]:
+def _record(
+    database: Database, orders: Sequence[Order], now: datetime, key: SecretStr | None
+) -> list[Result | Exception]:
     """Record a group. If the database finds fault with it, each order is tried alone, so that a bad one fails alone."""
     try:
-        return [*record(database, orders, now)]
+        return [*record(database, orders, now, key)]
     except Failure as failure:
         return [failure] * len(orders)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is told to the order that it belongs to)
         if len(orders) == 1:
             return [error]
-        return [result for order in orders for result in _record(database, [order], now)]
+        return [result for order in orders for result in _record(database, [order], now, key)]

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
+from app.conversions.fingerprint import is_keyed
 from app.conversions.order import Item, Order, OrderKey
 from app.database import ROW_ID, UTCDateTime
 
@@ -113,13 +114,14 @@ UNSENT: Final = Unsent.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A revision as it stands in the database."""
+    """A revision as it stands in the database; what was personal in it may be `cleared`."""
 
     conversion_id: int
     revision_id: int
     number: int
     recorded_at: datetime
     order: Order
+    cleared: bool = False
 
 
 def find_keys(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, int]:
@@ -275,7 +277,7 @@ def _recorded(row: Row[Any], items: Iterable[Item]) -> Recorded:
         extra=_mapping(row.extra),
         parent=None if row.parent_order_id is None else (row.parent_event_type, row.parent_order_id),
     )
-    return Recorded(row.conversion_id, row.id, row.number, row.recorded_at, order)
+    return Recorded(row.conversion_id, row.id, row.number, row.recorded_at, order, is_keyed(row.fingerprint))
 
 
 def _revision_row(conversion_id: int, number: int, order: Order, now: datetime) -> dict[str, Any]:

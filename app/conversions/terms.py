@@ -103,6 +103,7 @@ def forget_terms(session: Session, revision_ids: Sequence[int], kinds: Collectio
 
     Until the transaction ends, nobody files, so that nothing is filed of what is being removed.
     """
+    only_by_keys(session)
     store.hold(session)
     for start in range(0, len(revision_ids), CHUNK):
         store.remove(session, _terms_of(session, revision_ids[start : start + CHUNK], kinds))
@@ -113,6 +114,7 @@ def find_by_term(session: Session, kind: Term, text: str) -> set[int]:
 
     What is not filed is looked through, which takes its time for a history that was recorded before there were terms.
     """
+    only_by_keys(session)
     filed, found = store.filed(session), set[int]()
     for some in _filed_under(session, number_of(kind, text)):
         found |= store.orders_with(session, kind, text, of=some)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
-    exists,
     func,
     select,
     update,
@@ -163,7 +162,9 @@ def orders_with(
     """Return the orders that have a term in one of these revisions, or in one within a span."""
     these = REVISION.c.id.between(*within) if of is None else REVISION.c.id.in_(of)
     if kind is Term.SKU:
-        has_it = exists().where(ITEM.c.revision_id == REVISION.c.id, ITEM.c.sku == text)
+        # They are counted, which is done revision by revision: an EXISTS might be made of all items there are.
+        its = select(func.count()).where(ITEM.c.revision_id == REVISION.c.id, ITEM.c.sku == text)
+        has_it = its.correlate(REVISION).scalar_subquery() > 0
     else:
         has_it = (REVISION.c.click_id if kind is Term.CLICK else REVISION.c.customer_id) == text
     return set(session.connection().execute(select(REVISION.c.conversion_id).where(these, has_it)).scalars())

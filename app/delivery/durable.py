@@ -16,7 +16,7 @@ def put(folder: Path, parcel: Parcel, progress: Progress, logger: logging.Logger
     folder.mkdir(parents=True, exist_ok=True)
     if not lies_in(folder, parcel):
         _write(folder, parcel, progress, logger)
-    _sync(folder)  # so that the new name survives too
+    sync(folder)  # so that the new name survives too
     logger.debug("folder.synced", extra={"folder": str(folder)})
 
 
@@ -46,7 +46,8 @@ def _write(folder: Path, parcel: Parcel, progress: Progress, logger: logging.Log
     logger.debug("file.renamed", extra={"file": parcel.name})
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Let the names in a folder survive a power cut. Raises OSError."""
     entry = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(entry)

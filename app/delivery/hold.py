@@ -3,14 +3,17 @@
 import logging
 import threading
 from collections.abc import Container
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Row
 
 from app.batches import store as batches
 from app.database import Database
 from app.delivery import journal_store as store
 from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel
-from app.errors import ChannelUnavailable
+from app.delivery.removal import Removal
+from app.errors import ChannelUnavailable, ContentRemoved
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,16 @@ def copy_attempted(database: Database, journal: Journal, there: Container[str]) 
         newest = store.newest_attempted(session, NEWEST)
     for row in reversed(newest):  # oldest first, so that the newest is the one kept last
         if row.filename not in there:
-            with database.snapshot() as session:
-                content = batches.content_of(session, row.id)
-            journal.keep(Parcel(row.filename, content, row.event_type))
+            _copy(database, journal, row)
+
+
+def _copy(database: Database, journal: Journal, row: Row[Any]) -> None:
+    with database.snapshot() as session:
+        try:
+            content = batches.what_is_left_of(session, row.id)
+        except ContentRemoved:  # so old that nobody needs to be kept from sending it
+            return
+    if row.removed_at is None:
+        journal.keep(Parcel(row.filename, content, row.event_type))
+    else:
+        journal.keep_removed(row.filename, content, Removal(row.sha256, row.removed_at, row.removed_why))

@@ -46,12 +46,11 @@ def attempted(session: Session, names: Collection[str]) -> set[str]:
 def newest_attempted(session: Session, limit: int) -> Sequence[Row[Any]]:
     """Return the newest batches of which an attempt has ended; whoever makes one now is keeping the file itself.
 
-    Their id, filename and event_type.
+    Their id, filename and event_type, their hash, and when and why their content was removed.
     """
     ended = exists().where(ATTEMPT.c.batch == BATCH.c.id, ATTEMPT.c.ended_at.is_not(None))
-    newest = (
-        select(BATCH.c.id, BATCH.c.filename, BATCH.c.event_type).where(ended).order_by(BATCH.c.id.desc()).limit(limit)
-    )
+    names = ("id", "filename", "event_type", "sha256", "removed_at", "removed_why")
+    newest = select(*(BATCH.c[name] for name in names)).where(ended).order_by(BATCH.c.id.desc()).limit(limit)
     return session.connection().execute(newest).all()
 
 
@@ -186,6 +185,8 @@ def add(session: Session, kept: Kept, sha256: str, records: dict[str, int], now:
         "orders": len(kept.first_lines),
         "sha256": sha256,
     }
+    if kept.removal:  # it is known to have left, and is never sent
+        row |= {"sha256": kept.removal.sha256, "removed_at": kept.removal.at, "removed_why": kept.removal.why}
     lines = [kept.first_lines[name] for name in records]
     if is_correction:
         modifications.take(session, ids)

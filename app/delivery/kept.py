@@ -12,6 +12,7 @@ from app.batches.modification import Form, Said, form_of, read_back
 from app.check.findings import Finding
 from app.check.header import read_header
 from app.check.records import Records
+from app.delivery.removal import Removal
 from app.errors import Failure
 
 _KINDS: Final = {title: kind for kind, title in TITLES.items()}
@@ -30,7 +31,7 @@ class Kept:
     """A kept file: `first_lines` holds each order's first line by OrderId or ActionID, the header being line 1.
 
     `said` holds what is said of each order: amount and quantity of each line, where it has one; in a file of
-    modifications, which has a `form`, all values.
+    modifications, which has a `form`, all values. `removal`: cells of it are emptied, and it is not sent.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Kept:
     content: bytes
     form: Form | None = None
     said: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
+    removal: Removal | None = None
 
 
 def is_ours(name: str) -> bool:
@@ -50,7 +52,7 @@ def is_ours(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read_kept(name: str, content: bytes) -> Kept:
+def read_kept(name: str, content: bytes, removal: Removal | None = None) -> Kept:
     """Return what a kept file says; it was made in the course of the day that its name tells. Raises Damaged."""
     if not (named := _NAME.fullmatch(name)):
         raise Damaged(f"{name} is not the name of a batch; move it out of the journal.")
@@ -61,7 +63,7 @@ def read_kept(name: str, content: bytes) -> Kept:
     orders = _orders(name, header, rows) if kind is BatchKind.CONVERSIONS else _modifications(name, rows, form)
     first_lines = {order_id: said.row + HEADER_LINES + 1 for order_id, said in orders.items()}
     said = {order_id: said.lines for order_id, said in orders.items()}
-    return Kept(name, batch_id, kind, event_type, made_on, len(rows), first_lines, content, form, said)
+    return Kept(name, batch_id, kind, event_type, made_on, len(rows), first_lines, content, form, said, removal)
 
 
 def _read(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:

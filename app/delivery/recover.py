@@ -12,11 +12,13 @@ from enum import StrEnum
 
 from sqlmodel import Session
 
+from app.batches import store as batches
 from app.batches.batch import sha256
 from app.database import Database, retried
 from app.delivery import journal_store as store
 from app.delivery.hold import Hold
 from app.delivery.kept import Damaged, Kept, read_kept
+from app.delivery.removal import NotMarked
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +60,8 @@ def recover(
     """
     for name in reversed(hold.lost(database)):
         try:
-            kept = read_kept(name, hold.journal.read(name))
-        except Damaged as error:
+            kept = read_kept(name, *hold.journal.look(name))
+        except (Damaged, NotMarked) as error:
             yield Recovery(name, Fate.DAMAGED, detail=str(error))
         else:
             yield _recover(database, kept, now, dry_run=dry_run, without_missing=without_missing)
@@ -78,6 +80,8 @@ def _recover(database: Database, kept: Kept, now: datetime, *, dry_run: bool, wi
         if dry_run or recovery.fate is not Fate.RECOVERED or store.attempted(session, [kept.name]):
             return recovery
         number = batch.id if batch else store.add(session, kept, sha256(kept.content), records, now)
+        if kept.removal:
+            batches.remove_content(session, number, kept.content, kept.removal.at, kept.removal.why)
         store.note_unknown_attempt(session, number, now)
     logger.warning("delivery.recovered", extra={"file": kept.name, "orders": len(kept.first_lines)})
     return recovery

@@ -18,10 +18,11 @@ from app.event_type import HTTP_API
 def redeliver(session: Session, settings: Settings, batch: int, event_type: str) -> None:
     """Let a batch be sent again, the same bytes under the same name, by its channel even if that was stopped.
 
-    Raises Conflict if it would undo later corrections, or orders of it were changed to be sent anew.
+    Raises ContentRemoved, and Conflict if it would undo later corrections or its orders were changed to be sent anew.
     """
     batches.pause_export(session)  # lest a later correction leaves beside it
     batches.lock_batch(session, batch)  # lest an order of it is changed beside it
+    batches.require_content(session, batch)
     if (order_id := store.changed_since(session, batch)) is not None:
         raise Conflict(
             f"Orders of this file were changed since, to be sent anew, such as {order_id}: sent again as they were,"
@@ -55,7 +56,8 @@ def _let_calls_be_made(session: Session, batch: int) -> None:
 def redeliver_all(session: Session, settings: Settings) -> list[str]:
     """Do so with every batch that waits for a person, and let every channel try again; return the batches' ids.
 
-    Those that would undo later corrections, or whose orders are sent anew, are left as they are.
+    Those that would undo later corrections, whose orders are sent anew, or that have no content any more, are left as
+    they are.
     """
     batches.pause_export(session)
     waiting = [row for row in store.waiting_for_a_person(session) if _is_current(session, row.batch)]
@@ -67,6 +69,8 @@ def redeliver_all(session: Session, settings: Settings) -> list[str]:
 
 
 def _is_current(session: Session, batch: int) -> bool:
+    if store.file_of(session, batch).removed_at is not None:
+        return False
     return store.corrected_since(session, batch) is None and store.changed_since(session, batch) is None
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sqlalchemy import Row
 from sqlmodel import Session
 
+from app.clicks.click import GRANTED, IMPLIED
 from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
@@ -22,7 +23,13 @@ from app.submissions.store import Objection, objections_to_orders, order_verdict
 
 SHOWN: Final = 10
 """So many attempts at a delivery are told of, the last ones, and so many places of a reason, the first ones."""
-_SOURCES: Final = {"get": "by /capture", "post": "by the script", "redirect": "by a redirect"}
+SOURCES: Final = {"get": "by /capture", "post": "by the script", "redirect": "by a redirect"}
+
+
+_CONSENTS: Final = {
+    GRANTED: " The page said that the visitor had consented.",
+    IMPLIED: " The page said nothing of the visitor's consent.",
+}
 
 
 def explain(session: Session, settings: Settings, key: tuple[str, str], now: datetime) -> Explanation:
@@ -70,16 +77,20 @@ def explain(session: Session, settings: Settings, key: tuple[str, str], now: dat
 def _click(session: Session, settings: Settings, newest: Recorded) -> Iterator[Step]:
     order = newest.order
     if order.click_id is None:
-        yield Step(at=None, stage=Stage.CLICK, text="The order names no click id: none was in the visitor's cookie.")
+        text = "The order names no click id: none was in the visitor's cookie."
+        if newest.cleared:
+            text = "What was personal in the order was removed since, its click id too, if it had one."
+        yield Step(at=None, stage=Stage.CLICK, text=text)
         return
     row = store.click(session, order.click_id)
     if row is not None:
-        text = f"Its click was captured {_SOURCES.get(row.source, row.source)}."
+        text = f"Its click was captured {SOURCES.get(row.source, row.source)}."
         days = (order.event_date.astimezone(UTC) - row.captured_at).days
         if row.captured_at > order.event_date:
             text += " That was after the order."
         elif days > settings.cookie_days:
             text += f" That was {days} days before the order, and the cookie lives for {settings.cookie_days}."
+        text += _CONSENTS.get(row.consent, "")
         yield Step(at=row.captured_at, stage=Stage.CLICK, text=text)
         return
     text = (
@@ -95,6 +106,8 @@ def _revision(one: Recorded) -> Step:
     amount = f"{format_amount(order.amount, order.currency)} {order.currency}"
     items = "1 item" if len(order.items) == 1 else f"{len(order.items)} items"
     by = f"credited by its {order.attribution}" if order.attribution else "with nobody to credit it to"
+    if one.cleared and order.attribution is None:
+        by = "by whom it was credited is not known any more"
     return Step(at=one.recorded_at, stage=Stage.ORDER, text=f"{what}: {items}, {amount}, {by}.")
 
 

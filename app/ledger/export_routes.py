@@ -125,10 +125,10 @@ def get_batch(batch_id: str, database: DatabaseDep, settings: SettingsDep) -> Ba
     "/batches/{batch_id}/file",
     dependencies=[MayRead],
     response_class=Response,
-    responses=_FILE | problems(401, 403, 404, 422, 503),
+    responses=_FILE | problems(401, 403, 404, 410, 422, 503),
 )
 def get_file(batch_id: str, database: DatabaseDep) -> Response:
-    """Return the exact bytes of a batch."""
+    """Return the exact bytes of a batch; 410 when its content was removed, since data were erased or it was old."""
     with database.snapshot() as session:
         row = find_batch(session, batch_id)
         content = batches.content_of(session, row.id)
@@ -140,7 +140,7 @@ def get_file(batch_id: str, database: DatabaseDep) -> Response:
     "/batches/{batch_id}/redelivery",
     status_code=202,
     dependencies=[MayExport],
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 410, 422, 503),
 )
 def post_redelivery(batch_id: str, request: Request, database: DatabaseDep, settings: SettingsDep) -> BatchDetail:
     """Send the same bytes under the same name again."""
@@ -156,7 +156,7 @@ def post_redelivery(batch_id: str, request: Request, database: DatabaseDep, sett
     "/batches/{batch_id}/corrections",
     dependencies=[MayExport],
     openapi_extra=_REPAIR_BODY,
-    responses={**_BUILT, **problems(401, 403, 404, 409, 413, 422, 503)},
+    responses={**_BUILT, **problems(401, 403, 404, 409, 410, 413, 422, 503)},
 )
 def post_corrections(
     batch_id: str,

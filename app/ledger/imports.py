@@ -79,7 +79,7 @@ class Import:
         self, database: Database, settings: Settings, request: Request, clock: Callable[[], datetime], sleep: Sleep
     ) -> None:
         self._database, self._request, self._clock, self._sleep = database, request, clock, sleep
-        self._limit = age_limit(settings)
+        self._limit, self._key = age_limit(settings), settings.fingerprint_key
         self._now = clock()
         self._reading = Reading(rules(settings), self._now, request.event_type)
         self._event_types = event_types(settings)
@@ -193,8 +193,9 @@ class Import:
         for left in range(TRIES - 1, -1, -1):
             try:
                 if self._request.dry_run:
-                    return [*foretell(self._database, orders)]
-                return [_outcome(result) for result in record(self._database, orders, self._clock())]
+                    return [*foretell(self._database, orders, self._key)]
+                results = record(self._database, orders, self._clock(), self._key)
+                return [_outcome(result) for result in results]
             except Unavailable as away:
                 if not left:
                     raise Unavailable(f"{away} The import goes on where it was when you repeat the command.") from away

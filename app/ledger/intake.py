@@ -18,6 +18,7 @@ from app.conversions.record import Outcome, Result, record
 from app.database import Database
 from app.errors import Conflict, Failure, Fault, InvalidInput, TooLarge, Unavailable
 from app.ledger.orders import show_new, show_one
+from app.metrics import count_order, count_orders
 
 Record = Callable[[Order, datetime], Awaitable[Result]]
 """Makes an order durable and says what became of it."""
@@ -44,7 +45,16 @@ class Intake:
         self._types = {key: settings.event_type(key) for key in settings.event_type_keys}
 
     async def accept(self, body: bytes, now: datetime) -> Accepted:
-        """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable."""
+        """Record the order that `body` describes, and count it. Raises InvalidInput, Conflict or Unavailable."""
+        try:
+            accepted = await self._accept(body, now)
+        except Failure as failure:
+            count_order(failure.status)
+            raise
+        count_order(accepted.status)
+        return accepted
+
+    async def _accept(self, body: bytes, now: datetime) -> Accepted:
         result = await self._record(read_order(body, self._rules, now), now)
         order = result.order
         match result.outcome:
@@ -118,15 +128,15 @@ def accept_many(database: Database, settings: Settings, body: bytes, now: dateti
     lines = body.removesuffix(b"\n").split(b"\n") if body else []
     if len(lines) > MOST_LINES:
         raise TooLarge(f"There are {len(lines)} lines, and at most {MOST_LINES} go at a time; send them in parts.")
-    known = rules(settings)
-    answers = [answer for group in _groups(lines) for answer in _accept_group(database, known, group, now)]
+    answers = [answer for group in _groups(lines) for answer in _accept_group(database, settings, group, now)]
     return told(answers)
 
 
 def told(answers: Sequence[dict[str, Any]]) -> bytes:
-    """Return answers as NDJSON. Raises Unavailable if the database was away for all of them."""
+    """Return answers as NDJSON, and count them. Raises Unavailable if the database was away for all of them."""
     if answers and all(answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE for answer in answers):
         raise Unavailable("The database cannot be used now; repeat the call in a few seconds.")
+    count_orders(answer["status"] for answer in answers)
     return b"".join(json.dumps(answer, ensure_ascii=False).encode() + b"\n" for answer in answers)
 
 
@@ -134,10 +144,14 @@ def _groups(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (lines[start : start + GROUP] for start in range(0, len(lines), GROUP))
 
 
-def _accept_group(database: Database, known: Rules, lines: Sequence[bytes], now: datetime) -> list[dict[str, Any]]:
+def _accept_group(
+    database: Database, settings: Settings, lines: Sequence[bytes], now: datetime
+) -> list[dict[str, Any]]:
+    known = rules(settings)
     read = [_read(line, known, now) for line in lines]
+    orders = [one for one in read if isinstance(one, Order)]
     try:
-        results = iter(record(database, [one for one in read if isinstance(one, Order)], now))
+        results = iter(record(database, orders, now, settings.fingerprint_key))
     except Unavailable as away:
         return [refused(one.order_id if isinstance(one, Order) else None, away) for one in read]
     return [

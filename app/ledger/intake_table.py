@@ -26,13 +26,14 @@ def accept_table(database: Database, settings: Settings, body: bytes, now: datet
     reading = Reading(rules(settings), now, DEFAULT_EVENT_TYPE)
     source = look_at_csv(BytesIO(body), len(body), None, event_types(settings), reading)
     chunks = source.orders(BytesIO(body), source.offset, source.line)
-    return told([answer for chunk in chunks for answer in _answers(database, chunk.entries, now)])
+    return told([answer for chunk in chunks for answer in _answers(database, settings, chunk.entries, now)])
 
 
-def _answers(database: Database, entries: Sequence[Entry], now: datetime) -> list[dict[str, Any]]:
+def _answers(database: Database, settings: Settings, entries: Sequence[Entry], now: datetime) -> list[dict[str, Any]]:
     orders = [entry.order for entry in entries if entry.order is not None]
     try:
-        answers = iter([answer_to(result) for result in record(database, orders, now)])
+        results = record(database, orders, now, settings.fingerprint_key)
+        answers = iter([answer_to(result) for result in results])
     except Unavailable as away:
         answers = iter([refused(order.order_id, away) for order in orders])
     return [

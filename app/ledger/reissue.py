@@ -48,7 +48,7 @@ def choose_corrections(
     batches.lock_batch(session, batch.id)
     under_way = modifications_store.not_arrived(session, ids)
     objections = objections_to_corrections(session, list(refused))
-    header, first = _beginning(batches.content_of(session, batch.id))
+    header, first = _beginning(batches.what_is_left_of(session, batch.id))
     chosen = Chosen()
     for row in rows:
         event_type = settings.event_type(row.event_type)

@@ -53,8 +53,7 @@ def with_text(session: Session, text: str, span: Span) -> Candidates:
 def with_reason(session: Session, reason: str, span: Span) -> Candidates:
     """Return the revisions that are held, were left out, or were refused by impact.com for a reason."""
     waits = _walk(session, UNSENT.c.revision_id, span, UNSENT.c.hold_reason == reason)
-    left_out = _along(session, LEFT_OUT, reason, span)
-    refused = _along(session, SUBMISSION_ERROR, reason, span)
+    left_out, refused = (_along(session, table, reason, span) for table in (LEFT_OUT, SUBMISSION_ERROR))
     return _merged([waits, left_out, refused])
 
 
@@ -132,13 +131,14 @@ def _walk(session: Session, column: ColumnElement[int], span: Span, *conditions:
 def _along(session: Session, table: Table, reason: str, span: Span) -> list[int]:
     """Return the newest revisions within a span that a table gives a reason for, along the reason's own index.
 
-    By the pair of both, since to a planner the newest of a reason may seem to be near among the newest of all.
+    PostgreSQL is asked by pairs, since a planner that may leave the reason out of the order may walk along the ids of
+    all reasons. SQLite goes by the reason itself, which it takes for a key in this spelling too.
     """
-    pair = tuple_(table.c.reason, table.c.revision_id)
-    ends = [tuple_(literal(reason, String), literal(one, BigInteger)) for one in span]
-    within = select(table.c.revision_id).where(pair >= ends[0], pair <= ends[1])
-    in_order = within.order_by(table.c.reason.desc(), table.c.revision_id.desc()).limit(LOOK)
-    return list(session.connection().execute(in_order).scalars())
+    of, one = table.c.reason, table.c.revision_id
+    first, last = (tuple_(literal(reason, String), literal(end, BigInteger)) for end in span)
+    within = tuple_(of, one) >= first, tuple_(of, one) <= last, of.is_not_distinct_from(reason), one.between(*span)
+    newest_of = select(one).where(*within).order_by(of.desc(), one.desc()).limit(LOOK)
+    return list(session.connection().execute(newest_of).scalars())
 
 
 def _in_batches(session: Session, waiting: Table, span: Span) -> list[int]:

@@ -52,7 +52,7 @@ def sent(session: Session, batch: Row[Any]) -> Sent:
     placed = select(kind.lines.c.first_line, kind.lines.c[kind.key]).where(kind.lines.c.batch == batch.id)
     owners: dict[int, int] = {row[0]: row[1] for row in session.connection().execute(placed)}
     names = {} if kind is ORDERS else _order_ids(session, list(owners.values()))
-    return Sent(batches.content_of(session, batch.id), owners, names)
+    return Sent(batches.what_is_left_of(session, batch.id), owners, names)
 
 
 def _order_ids(session: Session, correction_ids: Sequence[int]) -> dict[int, str]:

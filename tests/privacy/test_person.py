@@ -1,0 +1,125 @@
+"""Whoever asks what is kept of them is told all of it."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.conversions.store import CONVERSION
+from app.conversions.wish import Kind
+from app.database import Database
+from app.ledger.corrections import Request, accept
+from app.privacy.erase import Erasure, Person
+from app.privacy.person import tell
+from app.purge import means_of
+from app.service import Service
+from app.tables import METADATA
+from tests.privacy.persons import CUSTOMER, EVERYTHING, OTHER_CLICK, OTHER_CUSTOMER, SPOOLED_CLICK, hits, pulled
+from tests.support import NOW
+from tests.test_cli import run
+
+ADA = Person(frozenset({CUSTOMER}), frozenset({SPOOLED_CLICK}))
+DERIVED = {"revision.fingerprint", "order_term.term", "order_term.revision_id", "batch_content.content", "traces.id"}
+NOT_HERS = {"fingerprint_key.sign", "fingerprint_key.id", "batch.removed_at", "batch.removed_why"}
+
+
+def cells(database: Database) -> dict[tuple[str, Any], Any]:
+    """Return every cell of every table by its column and row."""
+    found = {}
+    with database.snapshot() as session:
+        for table in METADATA.sorted_tables:
+            for row in session.connection().execute(select(table)):
+                key = tuple(row._mapping[column] for column in table.primary_key)
+                for column in table.columns:
+                    found[f"{table.name}.{column.name}", key] = row._mapping[column]
+    return found
+
+
+def test_all_that_an_erasure_would_remove_is_told(lived: Service, tmp_path: Path) -> None:
+    """Cell by cell: what was there before and not after stands in what the person gets, and nothing of others does."""
+    pulled(lived)
+    text = json.dumps(tell(means_of(lived), ADA, NOW), default=str, ensure_ascii=False)
+    told = json.loads(text)
+    assert set(hits(lived, tmp_path)) == set(EVERYTHING)
+    assert all(json.dumps(one)[1:-1] in text for one in EVERYTHING)
+    assert OTHER_CUSTOMER not in text
+    assert OTHER_CLICK not in text.replace(json.dumps(told["spool"], ensure_ascii=False)[1:-1], "")
+    before = cells(lived.database)
+    assert list(Erasure(means_of(lived), ADA, lived.clock()).steps())
+    after = cells(lived.database)
+    gone = {key: value for key, value in before.items() if after.get(key) != value and key[0] not in DERIVED | NOT_HERS}
+    assert {name for name, _ in gone} >= {"revision.click_id", "click.click_id", "new_click.click_id", "call.detail"}
+    said = set(_texts(told))
+    missing = [name for (name, _), value in gone.items() if value is not None and str(value) not in said]
+    assert set(missing) <= {"new_click.id", "unsent.hold_reason", "export.token"}
+
+
+def _texts(told: Any) -> Any:
+    if isinstance(told, dict):
+        for one in told.values():
+            yield from _texts(one)
+    elif isinstance(told, list):
+        for one in told:
+            yield from _texts(one)
+    else:
+        yield str(told)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_order_tells_its_life(lived: Service) -> None:
+    """Its revisions, lines, deliveries to whom and when, answers, corrections."""
+    body = b'{"reason": "ITEM_RETURNED", "items": [{"sku": "SKU-0"}]}'
+    request = Request("default", "sent", Kind.REVERSAL, body)
+    accept(lived.database, lived.settings, request, NOW)
+    told = tell(means_of(lived), ADA, NOW)
+    orders = {one["order_id"]: one for one in told["orders"]}
+    assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third"}
+    assert len(orders["changed"]["revisions"]) == 2
+    assert [one["kind"] for one in orders["sent"]["corrections"]] == ["reversal"]
+    [file] = told["files"]
+    assert (file["lies_in_journal"], file["lies_in_folder"]) == (True, True)
+    assert [one["channel"] for one in file["deliveries"]] == ["folder"]
+    assert {line["OrderId"] for line in file["lines"]} == {"sent", "changed"}
+    [stands] = orders["sent"]["revisions"][0]["stands_in"]
+    assert stands == {"filename": file["filename"], "first_line": 2}
+    assert orders["sent"]["revisions"][0]["answers"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_commands_take_ids_from_a_file_and_print_none(lived: Service, tmp_path: Path, outbox: Path) -> None:
+    """So that an id need not stand in a shell's history; the answer is a file for its owner alone."""
+    ids, answer = tmp_path / "ids", tmp_path / "person.json"
+    ids.write_text(f"{CUSTOMER}\n\n", "utf-8")
+    settings = lived.settings
+    environment = {
+        "CAPTURE_DATABASE_URL": lived.database.url,
+        "CAPTURE_SPOOL_PATH": str(settings.spool_path),
+        "CAPTURE_JOURNAL_PATH": str(settings.journal_path),
+        "CAPTURE_FOLDER_PATH": str(outbox),
+        "CAPTURE_FINGERPRINT_KEY": "a secret of thirty-two characters",
+    }
+    lived.database.close()
+    told = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
+    assert (told.returncode, told.stdout) == (0, "4 orders, 2 clicks and 1 files are told of.\n")
+    assert stat.S_IMODE(answer.stat().st_mode) == 0o600
+    assert CUSTOMER in answer.read_text("utf-8")
+    again = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    [file] = outbox.iterdir()
+    file.unlink()  # impact.com has fetched it
+    dry = run("erase", "--customers-from", str(ids), "--dry-run", **environment)
+    assert (dry.returncode, "Nothing was changed." in dry.stdout) == (0, True)
+    done = run("erase", "--customers-from", str(ids), **environment)
+    assert done.returncode == 0, done.stderr
+    assert "4 orders cleared, 2 clicks deleted" in done.stdout
+    assert not any(one in done.stdout + done.stderr + dry.stdout + dry.stderr for one in EVERYTHING)
+    nothing = run("erase", "--customers-from", str(ids), **environment)
+    assert (nothing.returncode, "Nothing is kept" in nothing.stdout) == (0, True)
+    for wrong in (run("erase", **environment), run("erase", "--clicks-from", str(tmp_path / "none"), **environment)):
+        assert wrong.returncode != 0
+        assert "Traceback" not in wrong.stderr
+    with lived.database.snapshot() as session:
+        assert len(session.connection().execute(select(CONVERSION)).all()) == 7
