@@ -16,7 +16,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench bench-quick scale openapi reference docs lock clean
+.PHONY: help install demo serve test soak lint bench bench-quick scale openapi reference docs screenshots lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ reference: $(DEV) ## write the parts of docs/reference that the code knows anew
 docs: $(DEV) ## write the documentation as a site to var/docs, without fetching anything
 	@$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --builder html docs var/docs
 	@echo "wrote var/docs/index.html"
+
+screenshots: $(DEV) ## take the pictures of the dashboard in docs/images anew, in Debian's Chromium
+	@$(BIN)/python -m tests.dashboard.screenshots docs/images
 
 # The files name no registry: whoever installs uses the one that pip is configured for.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -30,7 +30,7 @@ def own_settings(said: Collection[str], key: str) -> dict[str, str]:
         added |= IDS
     if not any(name in said for name in KEYS):
         digest = "sha256:" + hashlib.sha256(key.encode()).hexdigest()
-        added |= {"CAPTURE_ORDER_KEYS": digest, "CAPTURE_EXPORT_KEYS": digest}
+        added |= dict.fromkeys(KEYS, digest)
     return added
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     key = own_key()
     added = own_settings({name.upper() for name in (*os.environ, *dotenv_values(".env"))}, key)
     if "CAPTURE_ORDER_KEYS" in added:
-        print(f"key for orders and exports (kept in {KEY_FILE}): {key}", flush=True)
+        print(f"key for orders, exports and the dashboard (kept in {KEY_FILE}): {key}", flush=True)
     command = Path(sys.executable).with_name("conversion-capture")
     os.execve(command, [str(command), "serve", *sys.argv[1:]], os.environ | added)  # noqa: S606
 

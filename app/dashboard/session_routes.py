@@ -30,6 +30,8 @@ router = page_router()
 TRIES: Final = "10/minute"
 """Keys that a client may try, in one process: none can be guessed, and nobody need hash thousands."""
 RIGHTS: Final = "/dashboard/rights"
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+"""The hosts from which browsers take a secure cookie also without encryption."""
 
 
 async def bounded(request: Request) -> None:
@@ -86,6 +88,7 @@ def _form(request: Request, settings: Settings, to: str, refused: Failure | None
         refused=str(refused) if refused else None,
         go_on=request.headers.get("sec-fetch-site") == "cross-site",
         has_keys=bool(settings.read_keys),
+        is_open=request.url.scheme != "https" and request.url.hostname not in LOOPBACK,
     )
 
 

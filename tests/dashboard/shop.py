@@ -45,9 +45,10 @@ def fill(service: Service, *, days: int = DAYS, now: datetime | None = None) -> 
         for hour in range(0, int(until.total_seconds() // 3600) + 1, 3):
             at = min(morning + timedelta(hours=hour), now)
             some = [_order(f"S-{next(placed)}", at, chance) for _ in range(_busy(chance, at))]
+            _landings(service.database, some)
             record(service.database, some, at)
             orders += some
-        _clicks(service.database, morning, chance.randrange(180, 420))
+        _visits(service.database, morning, chance.randrange(180, 420))
     Watch(service.database, service.settings, "shop-1", list, service.require_usable).look(now)
     while count_one(service.database, lambda: now, lambda _seconds: False):
         pass
@@ -80,7 +81,30 @@ def _order(order_id: str, at: datetime, chance: random.Random) -> Order:
     )
 
 
-def _clicks(database: Database, morning: datetime, number: int) -> None:
-    new = [NewClick(click_id=f"{morning:%m%d}-{one}", captured_at=morning, source="get") for one in range(number)]
+def _landings(database: Database, orders: list[Order]) -> None:
+    """Have the customers landed before they bought."""
+    clicks = [
+        NewClick(
+            click_id=order.click_id,
+            captured_at=order.event_date - timedelta(hours=5),
+            landing_url="https://www.shop.example/outdoor",
+            referrer_origin="https://trails.example",
+            source="post",
+        )
+        for order in orders
+        if order.click_id
+    ]
+    _add(database, clicks)
+
+
+def _visits(database: Database, morning: datetime, number: int) -> None:
+    """Have visitors landed who bought nothing."""
+    _add(
+        database,
+        [NewClick(click_id=f"{morning:%m%d}-{one}", captured_at=morning, source="get") for one in range(number)],
+    )
+
+
+def _add(database: Database, clicks: list[NewClick]) -> None:
     with database.transaction() as session:
-        count(session, add_new(session, new))
+        count(session, add_new(session, clicks))

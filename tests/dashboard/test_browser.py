@@ -1,15 +1,18 @@
 """The dashboard in a real browser: signing in, by the keyboard alone, in both themes, on every width, for everybody."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from app.dashboard.sessions import COOKIE
 from tests.dashboard.chromium import HEIGHTS, WIDTHS, Running, sign_in
+from tests.dashboard.screenshots import MOST_BYTES as MOST_OF_A_PICTURE
+from tests.dashboard.screenshots import PICTURES, take
 from tests.servers import served
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY
 
@@ -158,3 +161,10 @@ def test_a_page_is_light(signed_in: Page, path: str) -> None:
     assert sum(received) < MOST_BYTES
     images = "Array.from(document.images).filter(one => !one.complete || !one.naturalWidth).length"
     assert signed_in.evaluate(images) == 0
+
+
+def test_the_pictures_of_the_documents_can_be_taken(chromium: Browser, running: Running, tmp_path: Path) -> None:
+    """`make screenshots` shows the pages as they are now: each is there, and none is heavy."""
+    pictures = take(chromium, running, tmp_path)
+    assert {picture.stem for picture in pictures} == set(PICTURES)
+    assert max(picture.stat().st_size for picture in pictures) < MOST_OF_A_PICTURE

@@ -109,3 +109,13 @@ def test_a_link_from_another_site_can_be_gone_on_with(client: TestClient) -> Non
     headers = {"Sec-Fetch-Site": "cross-site"}
     answer = client.get("/dashboard/sign-in", params={"to": "/dashboard/batches"}, headers=headers)
     assert '<a href="/dashboard/batches">go on' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("base_url", "warned"),
+    [("http://track.shop.example", True), ("https://track.shop.example", False), ("http://127.0.0.1:8000", False)],
+)
+def test_without_encryption_the_form_says_what_is_wrong(client: TestClient, base_url: str, warned: bool) -> None:
+    """The browser would drop the session's cookie, and one would come back to the form again and again."""
+    client.base_url = base_url
+    assert ("will not keep the session" in client.get("/dashboard/sign-in").text) is warned
