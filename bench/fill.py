@@ -10,22 +10,28 @@ from typing import Any, Final
 
 import psycopg
 
+from app.conversions.terms_store import Term, number_of
 from bench.place import is_sqlite, path_of
 
 ITEMS_PER_ORDER: Final = 3
 ROWS_PER_BATCH: Final = 9_999
+MOST_DAYS_SHOWN: Final = 30
 
 POSTGRESQL: Final = {
     "numbers": "n(id) AS (SELECT generate_series({first}, {last}))",
     "day_text": "to_char({day} + (id % 86400) * interval '1 second', 'YYYY-MM-DD\"T\"HH24:MI:SS+00:00')",
     "day": "({day} + (id % 86400) * interval '1 second')",
     "time": "timestamptz '{time:%Y-%m-%d %H:%M:%S}+00'",
+    "date": "(date '{time:%Y-%m-%d}' - id::int + 1)",
+    "random": "hashint8extended(id, (random() * 1e9)::bigint)",
 }
 SQLITE: Final = {
     "numbers": "n(id) AS (SELECT {first} UNION ALL SELECT id + 1 FROM n WHERE id < {last})",
     "day_text": "strftime('%Y-%m-%dT%H:%M:%S+00:00', {day}, (id % 86400) || ' seconds')",
     "day": "strftime('%Y-%m-%d %H:%M:%S.000000', {day}, (id % 86400) || ' seconds')",
     "time": "'{time:%Y-%m-%d %H:%M:%S}.000000'",
+    "date": "date('{time:%Y-%m-%d}', '-' || (id - 1) || ' days')",
+    "random": "random()",
 }
 
 WITH: Final = "WITH RECURSIVE {numbers}, b(id) AS (SELECT id FROM n WHERE id <= {batches})"
@@ -75,8 +81,28 @@ CLICKS: Final = """
     INSERT INTO click (click_id, captured_at, landing_url, referrer_origin, user_agent_family, source)
     SELECT 'Old' || {padded}, {now}, 'https://www.shop.example/boots', NULL, 'Firefox', 'get' FROM n
 """
+SOUGHT: Final = 777
+"""The order that is looked for by its click id; of the others it is enough that they are filed."""
+TERMS: Final = """
+    INSERT INTO order_term (term, revision_id)
+    SELECT term, id FROM (
+        SELECT CASE id WHEN {sought} THEN {click} ELSE {random} END AS term, id FROM n
+        UNION ALL SELECT {random}, id FROM n UNION ALL SELECT {random}, id FROM n
+    ) AS terms ORDER BY term
+"""
+FILED: Final = "INSERT INTO terms_filed (id, begins, seen, done) VALUES (1, 0, {last}, {last})"
+STANDINGS: Final = """
+    INSERT INTO day_standing (day, event_type, currency, state, orders, with_click_id, billions, rest)
+    SELECT {date}, 'default', 'USD', state, 10, 10, 0, 10000
+    FROM n CROSS JOIN (SELECT 'accepted' AS state UNION ALL SELECT 'rejected' UNION ALL SELECT 'held') AS states
+    WHERE id <= {days}
+"""
+DAYS_COUNTED: Final = """
+    INSERT INTO day_counted (day, counted_at, due_at, token) SELECT {date}, {now}, {now}, 1 FROM n WHERE id <= {days}
+"""
 ORDERS: Final = (CONVERSIONS, REVISIONS, ITEMS)
 DELIVERED: Final = (EXPORT, BATCHES, CONTENTS, ATTEMPTS, LINES, CLICKS)
+SEEN: Final = (TERMS, FILED, STANDINGS, DAYS_COUNTED)
 COUNTED: Final = ("conversion", "revision", "export", "batch")
 """PostgreSQL counts on from the ids that were filled in."""
 
@@ -89,8 +115,21 @@ def waiting(url: str, items: int, first: int = 1) -> int:
 
 
 def delivered(url: str, orders: int) -> None:
-    """Fill an empty database with orders of one line that were delivered long ago, and as many clicks."""
-    _fill(url, [*ORDERS, *DELIVERED], 1, orders, lines="1")
+    """Fill an empty database with orders of one line that were delivered long ago, and as many clicks.
+
+    They are filed by their terms, and there are a thousand orders for each day that was counted.
+    """
+    _fill(url, [*ORDERS, *DELIVERED, *SEEN], 1, orders, lines="1")
+
+
+def order_id(number: int) -> str:
+    """Return the id of an order."""
+    return f"A-{number:09}"
+
+
+def click_id(number: int) -> str:
+    """Return its click id."""
+    return f"QiiWXOVnrQ3SQHl24jQjyxBG{number:09}"
 
 
 def _fill(url: str, statements: Sequence[str], first: int, last: int, lines: str) -> None:
@@ -134,6 +173,11 @@ def _words(dialect: Mapping[str, str], first: int, last: int, lines: str) -> dic
         "day_text": dialect["day_text"].format(day=day),
         "day": dialect["day"].format(day=day),
         "now": time,
+        "date": dialect["date"].format(time=now),
+        "days": max(MOST_DAYS_SHOWN, last // 1_000),
+        "random": dialect["random"],
+        "sought": SOUGHT,
+        "click": number_of(Term.CLICK, click_id(SOUGHT)),
         "lines": lines,
         **bounds,
     }

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from app.security import new_key
-from bench import calls, export, fill
+from bench import calls, export, fill, pages
 from bench.goal import Goal, Result, Rounds, Row, alternating
 from bench.load import load
 from bench.place import Kind, Place
@@ -23,6 +23,9 @@ def _rows(kind: Kind) -> tuple[Row, ...]:
     name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[kind]
     return (
         Row(f"history-{kind}-export", f"export of {NEW_ORDERS:,} orders, long history, {name}", PEER, SAME, "s"),
+        Row(
+            f"history-{kind}-page", f"an overview and searches of the dashboard, long history, {name}", PEER, SAME, "s"
+        ),
         Row(f"history-{kind}-landing", f"landing, long history, {name}", PEER, SAME, "µs"),
         Row(f"history-{kind}-order", f"order, long history, {name}", PEER, SAME, "µs"),
     )
@@ -37,10 +40,11 @@ def measure(kind: Kind, place: Place) -> Iterator[Result]:
     sizes = {"short": place.sizes.few_old, "long": place.sizes.old}
     with ExitStack() as end:
         urls = {name: end.enter_context(_filled(kind, place, old)) for name, old in sizes.items()}
-        # Exports come first: the load leaves more orders waiting than an export here is about.
+        _pages(place, rounds, urls)
+        # Exports come before calls: the load leaves more orders waiting than an export here is about.
         _exports(place, rounds, urls)
         _calls(place, rounds, urls)
-    for row, what in zip(ROWS[kind], ("export", "landing", "order"), strict=True):
+    for row, what in zip(ROWS[kind], ("export", "page", "landing", "order"), strict=True):
         yield rounds.result(row, f"{what} long", f"{what} short")
 
 
@@ -59,6 +63,17 @@ def _filled(kind: Kind, place: Place, old: int) -> Iterator[str]:
     with place.service_database(kind) as url:
         fill.delivered(url, old)
         yield url
+
+
+def _pages(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
+    """Read what pages of the dashboard show from both databases in turn."""
+
+    def turn(name: str) -> None:
+        rounds.add(f"page {name}", pages.read(urls[name]))
+
+    for url in urls.values():
+        pages.read(url)
+    alternating(place.sizes.rounds, {name: partial(turn, name) for name in urls})
 
 
 def _exports(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:

@@ -18,16 +18,21 @@ DIALECTS: Final = {
     "sqlite": {
         "at": "strftime('%Y-%m-%d %H:%M:%f000', '{first}', '+' || (30 * n) || ' seconds')",
         "day": "date('{first}', '-' || (n / 4) || ' days')",
+        "before": "date('{first}', '-' || (n - 1) || ' days')",
         "bytes": "x'41'",
         "false": "0",
     },
     "postgresql": {
         "at": "timestamptz '{first}+00' + n * interval '30 seconds'",
         "day": "(date '{first}' - n / 4)",
+        "before": "(date '{first}' - n + 1)",
         "bytes": r"'\x41'::bytea",
         "false": "false",
     },
 }
+STATE: Final = (
+    "CASE n - n / 4 * 4 WHEN 0 THEN 'held' WHEN 1 THEN 'accepted' WHEN 2 THEN 'rejected' ELSE 'delivered' END"
+)
 NUMBERS: Final = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
 TABLES: Final = (
     ("conversion", ORDERS + CANCELLED, "(id, event_type, order_id, recorded_at)", "n, 'default', 'H-' || n, {at}"),
@@ -127,11 +132,12 @@ TABLES: Final = (
     ),
     ("order_term", ORDERS, "(term, revision_id)", "{customer}, n"),
     ("terms_filed", 1, "(id, begins, seen, done)", "1, {some}, {all}, {all}"),
+    ("day_counted", ROWS // 4 + 1, "(day, counted_at, due_at, token)", "{before}, {at}, {at}, 1"),
     (
         "day_standing",
         ROWS,
         "(day, event_type, currency, state, orders, with_click_id, billions, rest)",
-        "{day}, 'default', 'USD', 'state-' || (n - n / 4 * 4), 10, 10, 0, 10000",
+        "{day}, 'default', 'USD', {state}, 10, 10, 0, 10000",
     ),
     (
         "alarm",
@@ -148,6 +154,7 @@ def add_history(database: Database, now: datetime) -> None:
     first = (now - timedelta(seconds=30 * (ORDERS + CANCELLED), days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     words = {name: text.format(first=first) for name, text in DIALECTS[kind].items()}
     words |= {"customer": str(number_of(Term.CUSTOMER, "history")), "some": str(ROWS), "all": str(ORDERS + CANCELLED)}
+    words["state"] = STATE
     with database.engine.connect() as connection:
         _begin_quickly(connection, kind)
         for table, count, columns, values in TABLES:

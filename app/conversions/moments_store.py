@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlmodel import Session
 
 SLACK: Final = timedelta(minutes=1)
@@ -16,16 +16,14 @@ def first_since(session: Session, table: Table, moment: datetime) -> int:
     It is found by halving: so many look-ups by the primary key as its number has bits.
     """
     connection, key = session.connection(), table.c.id
-    low, high = (
-        connection.execute(select(func.min(key))).scalar_one(),
-        connection.execute(select(func.max(key))).scalar_one(),
-    )
+    low, high = (connection.execute(select(end(key))).scalar_one() for end in (func.min, func.max))
     if low is None:
         return 0
     high += 1
+    from_here_on = select(key, table.c.recorded_at).where(key >= bindparam("middle")).order_by(key).limit(1)
     while low < high:
         middle = (low + high) // 2
-        row = connection.execute(select(key, table.c.recorded_at).where(key >= middle).order_by(key).limit(1)).one()
+        row = connection.execute(from_here_on, {"middle": middle}).one()
         if row.recorded_at >= moment - SLACK:
             high = middle
         else:

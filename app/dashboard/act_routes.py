@@ -15,13 +15,14 @@ from app.dashboard.meanings import BATCHES
 from app.dashboard.pages import page_router
 from app.delivery import resume
 from app.delivery.deliver import way_of
-from app.errors import Conflict, InvalidInput
+from app.errors import Conflict, ContentRemoved, Failure, InvalidInput
 from app.ledger.exports import find_batch, show_batch
 from app.ledger.repair import RepairView, repair
 from app.security import Right
 
 router = page_router()
 
+REFUSALS: Final = (Conflict, ContentRemoved)
 MOST_NAMED: Final = 100
 """As many orders that stay as they are a page names."""
 
@@ -43,7 +44,7 @@ def get_act(desk: DeskDep, batch_id: str, name: Literal["redelivery", "confirmat
         return _ask(desk, batch_id, name)
     try:
         return _ask(desk, batch_id, name, Tried(would=_repair(desk, batch_id, [], dry_run=True)))
-    except Conflict as refused:
+    except REFUSALS as refused:
         return _ask(desk, batch_id, name, Tried(str(refused)))
 
 
@@ -55,7 +56,7 @@ def post_redelivery(desk: DeskDep, form: Posted, batch_id: str) -> Response:  # 
         with desk.database.transaction() as session:
             row = find_batch(session, batch_id)
             resume.redeliver(session, desk.settings, row.id, row.event_type)
-    except Conflict as refused:
+    except REFUSALS as refused:
         return _ask(desk, batch_id, "redelivery", Tried(str(refused), status=refused.status))
     desk.wake_worker()
     return desk.go_to(with_query(batch_path(batch_id), done="redelivery"))
@@ -68,7 +69,7 @@ def post_confirmation(desk: DeskDep, form: Posted, batch_id: str) -> Response:  
     try:
         with desk.database.transaction() as session:
             resume.confirm(session, find_batch(session, batch_id).id, desk.now)
-    except Conflict as refused:
+    except REFUSALS as refused:
         return _ask(desk, batch_id, "confirmation", Tried(str(refused), status=refused.status))
     return desk.go_to(with_query(batch_path(batch_id), done="confirmation"))
 
@@ -81,7 +82,7 @@ def post_corrections(desk: DeskDep, form: Posted, batch_id: str) -> Response:
     named = [line.strip() for line in typed.splitlines() if line.strip()]
     try:
         built = _repair(desk, batch_id, named, dry_run=False)
-    except (Conflict, InvalidInput) as refused:
+    except (*REFUSALS, InvalidInput) as refused:
         return _ask(desk, batch_id, "corrections", Tried(_sentence(refused), typed, refused.status))
     desk.wake_worker()
     with desk.database.snapshot() as session:
@@ -94,7 +95,7 @@ def _repair(desk: Desk, batch_id: str, named: list[str], *, dry_run: bool) -> Re
     return repair(desk.database, desk.settings, hold, batch_id, named, lambda: datetime.now(UTC), dry_run=dry_run)
 
 
-def _sentence(refused: Conflict | InvalidInput) -> str:
+def _sentence(refused: Failure) -> str:
     return " ".join(fault.detail for fault in refused.faults) if isinstance(refused, InvalidInput) else str(refused)
 
 

@@ -4,6 +4,7 @@ impact.com calls it an action inquiry: a partner names an order that was not cre
 the merchant has to show what is known of it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -122,6 +123,11 @@ def host_and_path(url: str | None) -> str | None:
 
 
 # As text ----------------------------------------------------------------------------------------------------------
+
+
+def file_name(order_id: str, ending: str) -> str:
+    """Return the name of the file about an order, in which nothing is left that a file system or a header minds."""
+    return f"evidence-{re.sub('[^A-Za-z0-9._-]', '_', order_id)}.{ending}"
 
 
 def as_text(told: Evidence) -> str:

@@ -1,6 +1,5 @@
 """HTTP of orders."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote_to_bytes
@@ -15,7 +14,7 @@ from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
 from app.ledger.collect import collect
-from app.ledger.evidence import Evidence, as_text
+from app.ledger.evidence import Evidence, as_text, file_name
 from app.ledger.explain import explain
 from app.ledger.explanation import Explanation
 from app.ledger.intake_table import accept_table
@@ -235,7 +234,7 @@ def get_evidence(
     with database.snapshot() as session:
         told = collect(session, settings, (event_type, order_id), now)
     is_json = form == "json"
-    name = f"evidence-{re.sub('[^A-Za-z0-9._-]', '_', order_id)}.{'json' if is_json else 'txt'}"
+    name = file_name(order_id, "json" if is_json else "txt")
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
         "Cache-Control": "no-store",

@@ -262,3 +262,13 @@ def test_releasing_takes_an_order_key(person: TestClient) -> None:
     assert ('action="/dashboard/release"' in text, 'href="/dashboard/rights"' in text) == (False, True)
     assert release(person, "A-1", click_id="late").status_code == 403
     assert listed(person.get("/dashboard/submissions/held").text) == ["A-1"]
+
+
+def test_evidence_is_handed_over_as_a_file(person: TestClient) -> None:
+    """The order's page leads to it, whatever the id is; who the customer is stands nowhere in it."""
+    add(person, 'A/1"..', customer_id="secret-customer")
+    text = person.get(order_path("default", 'A/1"..')).text
+    [link] = re.findall(r'href="(/dashboard/evidence[^"]*)"', text)
+    answer = person.get(unescape(link))
+    assert answer.headers["content-disposition"] == 'attachment; filename="evidence-A_1_...txt"'
+    assert ('A/1"..' in answer.text, "secret-customer" in answer.text) == (True, False)
