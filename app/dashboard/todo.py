@@ -11,7 +11,7 @@ from app.dashboard.words import spoken
 ORDERS: Final = "/dashboard/orders"
 BATCHES: Final = "/dashboard/batches"
 SUBMISSIONS: Final = "/dashboard/submissions"
-HELD_ORDERS: Final = f"{ORDERS}?state=held"
+HELD_ORDERS: Final = f"{SUBMISSIONS}/held"
 OPERATOR: Final = "Tell whoever runs the service; the whole sentence is for them."
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 
 PAGES = (
     *("/dashboard", "/dashboard/rights", "/dashboard/none", "/dashboard/orders", "/dashboard/orders/default/S-1011"),
-    *("/dashboard/batches", "/dashboard/submissions"),
+    *("/dashboard/batches", "/dashboard/submissions", "/dashboard/submissions/held", "/dashboard/exports"),
 )
 MOST_BYTES = 100_000
 

@@ -111,7 +111,7 @@ def test_what_waits_leaves_and_is_held_is_told(client: TestClient, service: Serv
     assert "Held orders: 1" in text
     assert "1 orders sent, 1 held, 0 too old" in text
     assert "by folder 1 order" in text
-    assert 'href="/dashboard/orders?state=held"' in client.get("/dashboard").text
+    assert 'href="/dashboard/submissions/held"' in client.get("/dashboard").text
 
 
 def test_alarms_come_first_with_what_to_do(client: TestClient, database: Database, clock: Clock) -> None:
