@@ -1,8 +1,11 @@
 """Numbers for Prometheus: what a merchant's alarms go by, and nothing about a visitor."""
 
+import asyncio
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,9 +15,12 @@ from sqlalchemy import update
 from app import metrics
 from app.batches.store import UNDELIVERED
 from app.conversions.record import record
+from app.database import Database
 from app.delivery import budget_store
 from app.delivery.budget import Told, minute_of
 from app.delivery.channels import CHANNELS
+from app.errors import Unavailable
+from app.figures import Figures
 from app.impact.outcomes import known_reasons
 from app.ledger.export_routes import request_export
 from app.main import create_app
@@ -175,3 +181,24 @@ def fresh_samples(service: Service) -> dict[tuple[str, ...], float]:
         found = samples(replica)
     service.stopping.clear()  # the replica has gone, and the rest goes on
     return found
+
+
+def test_a_database_that_hangs_holds_no_scrape_up(service: Service) -> None:
+    """Its numbers are absent, the others are told, and it is not asked a second time meanwhile."""
+    asked, ends = [], threading.Event()
+
+    class Hanging:
+        def snapshot(self) -> None:
+            asked.append(1)
+            ends.wait()
+            raise Unavailable("The database does not answer.")
+
+    async def look() -> list[int]:
+        service.database = cast("Database", Hanging())
+        figures = Figures(service)
+        found = [len(await figures.look()) for _ in range(2)]
+        ends.set()
+        figures.close()
+        return found
+
+    assert (asyncio.run(look()), asked) == ([0, 0], [1])
