@@ -8,7 +8,7 @@ UPGRADE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
-CHECKED := $(wildcard app tests examples bench)
+CHECKED := $(wildcard app tests examples bench handbook)
 
 # The development environment holds all that the service needs: once it exists, nothing is installed beside it.
 DEV := $(VENV)/.dev
@@ -16,7 +16,7 @@ RUNTIME := $(if $(wildcard $(DEV)),$(DEV),$(VENV)/.runtime)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo serve test soak lint bench bench-quick scale openapi lock clean
+.PHONY: help install demo serve test soak lint bench bench-quick scale openapi reference docs lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-17s %s\n", $$1, $$2}'
@@ -37,20 +37,20 @@ soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both
 		tests/crash/test_controls.py tests/crash/test_pause.py tests/crash/test_stuck.py tests/delivery/test_cuts.py \
 		tests/crash/test_replicas.py tests/crash/test_restarts.py tests/crash/test_disk.py tests/test_canary.py \
 		tests/ledger/test_imports.py tests/ledger/test_truth.py \
-		tests/impact/test_client.py
+		tests/impact/test_client.py tests/dashboard/test_browsing.py
 
 lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy $(CHECKED)
 
-bench: $(DEV) ## measure every goal of docs/performance.md beside its peers, some 15 minutes (ARGS="--only capture")
+bench: $(DEV) ## measure every goal of docs/explanation/performance.md beside its peers, some 15 minutes (ARGS="--only capture")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(DEV) ## the same, smaller and only indicative, in less than two minutes
 	@$(BIN)/python -m bench --quick $(ARGS)
 
-scale: $(DEV) ## write the figures of docs/scale.md anew (ARGS=--measure: from a new measurement)
+scale: $(DEV) ## write the figures of docs/explanation/scale.md anew (ARGS=--measure: from a new measurement)
 	@$(BIN)/python -m bench.scale $(ARGS)
 
 openapi: $(RUNTIME) ## write openapi/openapi.json anew
@@ -58,6 +58,13 @@ openapi: $(RUNTIME) ## write openapi/openapi.json anew
 	@$(BIN)/conversion-capture openapi > openapi/openapi.json.part || { rm -f openapi/openapi.json.part; exit 1; }
 	@mv openapi/openapi.json.part openapi/openapi.json
 	@echo "wrote openapi/openapi.json"
+
+reference: $(DEV) ## write the parts of docs/reference that the code knows anew
+	@$(BIN)/python -m handbook
+
+docs: $(DEV) ## write the documentation as a site to var/docs, without fetching anything
+	@$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet --builder html docs var/docs
+	@echo "wrote var/docs/index.html"
 
 # The files name no registry: whoever installs uses the one that pip is configured for.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

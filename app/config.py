@@ -281,7 +281,8 @@ class Settings(BaseSettings):
 def load(*classes: type[BaseSettings]) -> list[BaseSettings]:
     """Read every settings class. Raises Misconfigured with one sentence per fault, unknown names among them."""
     sentences = [
-        f"{name} is not a setting of this version; see the list in the README." for name in _unknown_names(classes)
+        f"{name} is not a setting of this version; docs/reference/settings.md has the list."
+        for name in _unknown_names(classes)
     ]
     loaded: list[BaseSettings] = []
     for one in classes:

@@ -8,7 +8,7 @@ import ipaddress
 import socket
 import threading
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Any, Final
 
 from app.errors import ChannelRefused, ChannelUnavailable
 
@@ -57,19 +57,31 @@ def _inner(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
+def look_up(host: str, seconds: float) -> tuple[str, list[Address]]:
+    """Return a host's canonical name, to which its CNAME records lead, and its addresses. Raises ChannelUnavailable."""
+    answers = _ask(host, 0, seconds, socket.AI_CANONNAME)
+    return next((str(one[3]) for one in answers if one[3]), host).rstrip(".").lower(), _addresses(answers)
+
+
 def _resolve(host: str, port: int, seconds: float) -> list[Address]:
-    """Return the addresses of a host. The system's resolver has no deadline, so a thread of its own waits for it."""
-    found: list[list[Address]] = []
+    return _addresses(_ask(host, port, seconds))
+
+
+def _addresses(answers: list[Any]) -> list[Address]:
+    texts = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
+    return [ipaddress.ip_address(one) for one in texts]
+
+
+def _ask(host: str, port: int, seconds: float, flags: int = 0) -> list[Any]:
+    """Return what the resolver says of a host. It has no deadline, so a thread of its own waits for it."""
+    found: list[list[Any]] = []
     trouble: list[OSError | UnicodeError] = []
 
     def ask() -> None:
         try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags))
         except (OSError, UnicodeError) as error:
             trouble.append(error)
-        else:
-            texts = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
-            found.append([ipaddress.ip_address(one) for one in texts])
 
     thread = threading.Thread(target=ask, name="resolver", daemon=True)
     thread.start()

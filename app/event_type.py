@@ -50,7 +50,7 @@ class EventType(BaseModel):
     """An event type (action tracker) of a program (campaign), and how its orders are reported.
 
     `level` is the layout of its files; `columns` follow at the right. Orders of level `mobile` that bring no EventCode
-    get `event_code`.
+    get `event_code`. With `tracking_consent` they say of the visitor's consent what is known with their click.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +61,7 @@ class EventType(BaseModel):
     currency: str | None = None
     event_code: str | None = Field(default=None, min_length=1, max_length=EVENT_CODE_LENGTH, pattern=r"\S")
     columns: tuple[str, ...] = Field(default=(), validate_default=True)
+    tracking_consent: bool = False
     channel: ChannelName | None = None
     email_to: EmailAddress | None = None
     modification_layout: ModificationLayout = "blank"

@@ -5,11 +5,14 @@ Nothing here waits for a thread that orders use, or for long: a database that ha
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 from pydantic import BaseModel
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -148,11 +151,21 @@ async def readyz_orders(seen: SightDep, keeper: KeeperDep, told: Stopping, respo
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def show_metrics(seen: SightDep, keeper: KeeperDep) -> Response:
-    """Tell the numbers of this process in Prometheus' text format."""
-    spool = keeper.spool_state
-    content = metrics.exposition(notes=spool.waiting, size=spool.size, limit=spool.limit, held=bool(seen.held))
+async def show_metrics(request: Request, seen: SightDep, keeper: KeeperDep) -> Response:
+    """Tell the numbers of this process, and those that the database holds for all, in Prometheus' text format."""
+    spool, figures = keeper.spool_state, request.app.state.figures
+    metrics.show_spool(spool.waiting, spool.size, spool.limit)
+    content = metrics.exposition([*_seen(seen), *await figures.look()])
     return Response(content, headers={"Cache-Control": "no-store"}, media_type=metrics.CONTENT_TYPE)
+
+
+def _seen(seen: Sight) -> Iterator[Metric]:
+    """Yield what is seen of the database; what is not known is left out."""
+    told, usable = "1 while the database is there and this version's; else 0.", seen.schema and seen.schema.is_usable
+    yield GaugeMetricFamily("capture_database_usable", told, value=bool(usable))
+    if seen.held is not None:
+        told = "1 while nothing is batched or delivered, since the database knows less than what has left; else 0."
+        yield GaugeMetricFamily("capture_exports_held", told, value=seen.held)
 
 
 def _answer(readiness: Readiness, response: Response) -> Readiness:

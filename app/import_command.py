@@ -37,7 +37,8 @@ def import_orders(
         FileFormat | None, typer.Option("--format", help="What the file is, if its first character does not tell.")
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="What the columns of another CSV mean; see docs/import.md.")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="What the columns of another CSV mean: docs/reference/import-files.md."),
     ] = None,
     event_type: Annotated[
         str, typer.Option(metavar="KEY", help="The event type of orders that name none.")

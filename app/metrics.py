@@ -1,25 +1,55 @@
-"""Numbers for Prometheus. Their labels come from short fixed lists: none names a visitor, a click, a host or a path."""
+"""Numbers for Prometheus. Their labels come from short fixed lists: none names a visitor, a click, a host or a path.
 
+Where PROMETHEUS_MULTIPROC_DIR names a folder, all processes of this host keep their numbers there, and each of them
+answers for all: prometheus-client's own way, chosen when this module is imported.
+"""
+
+import asyncio
+import os
+from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    Metric,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from app.impact.outcomes import known_reasons
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 FATES: Final = ("stored", "spooled", "replayed", "refused", "lost")
+ORDERS: Final = {
+    200: "replayed",
+    201: "new",
+    400: "invalid",
+    409: "conflict",
+    413: "invalid",
+    422: "invalid",
+    503: "unavailable",
+}
+"""What became of an order, by the status that says so."""
+OTHER: Final = "other"
+HAND_OVER_SECONDS: Final = 2.0
+
+FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+if FOLDER:
+    Path(FOLDER).mkdir(parents=True, exist_ok=True)
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a time of creation beside every counter, which nobody asks for
 _registry: Final = CollectorRegistry()
-ProcessCollector(registry=_registry)
+if not FOLDER:  # of many processes it would tell one, now this and now that
+    ProcessCollector(registry=_registry)
 _requests = Counter("capture_requests", "HTTP requests answered.", ("route", "status"), registry=_registry)
 _landings = Counter("capture_landings", "What became of calls of /capture.", ("outcome",), registry=_registry)
 _notes = Counter(
@@ -29,18 +59,46 @@ _notes = Counter(
     ("fate",),
     registry=_registry,
 )
-_waiting = Gauge(
-    "capture_spool_notes", "Notes that wait in the spool, as far as this process holds them.", registry=_registry
+_orders = Counter(
+    "capture_orders",
+    "Orders that were posted: new, replayed (the same again), conflict (other content), invalid, unavailable (come"
+    " back later), failed.",
+    ("outcome",),
+    registry=_registry,
 )
-_bytes = Gauge("capture_spool_bytes", "Bytes of the spool, of all processes.", registry=_registry)
-_limit = Gauge("capture_spool_limit_bytes", "Bytes that the spool may have.", registry=_registry)
-_alarms = Gauge("capture_alarms", "Alarms that hold, as this process last saw them.", ("kind",), registry=_registry)
-_deadlines = Gauge(
-    "capture_deadlines",
-    "What comes to its end within CAPTURE_DEADLINE_DAYS: orders that will be too old, on their way or held, corrections"
-    " whose actions lock, and actions with nearly as many modifications as impact.com takes.",
+_attempts = Counter(
+    "capture_delivery_attempts",
+    "Attempts to hand a batch over: delivered, failed, unknown (it may have arrived).",
+    ("channel", "outcome"),
+    registry=_registry,
+)
+_reasons = Counter(
+    "capture_rejections",
+    "Reasons that impact.com's API gave for what it did not take: its codes, and other for those on none of its lists.",
+    ("reason",),
+    registry=_registry,
+)
+_waiting = Gauge(
+    "capture_spool_notes",
+    "Notes that wait in the spool, as far as this process holds them.",
+    registry=_registry,
+    multiprocess_mode="livesum",
+)
+_bytes = Gauge(
+    "capture_spool_bytes",
+    "Bytes of the spool, of all processes.",
+    registry=_registry,
+    multiprocess_mode="livemostrecent",
+)
+_limit = Gauge(
+    "capture_spool_limit_bytes", "Bytes that the spool may have.", registry=_registry, multiprocess_mode="livemax"
+)
+_alarms = Gauge(
+    "capture_alarms",
+    "Alarms that hold, as this process last saw them.",
     ("kind",),
     registry=_registry,
+    multiprocess_mode="livemostrecent",
 )
 _calls = Counter(
     "capture_api_calls",
@@ -49,17 +107,15 @@ _calls = Counter(
     ("method", "outcome"),
     registry=_registry,
 )
-_held = Gauge(
-    "capture_exports_held",
-    "1 while nothing is batched or delivered, since the database knows less than what has left; else 0.",
-    registry=_registry,
-)
 for _fate in FATES:  # so that a rate can be told from the first loss on
     _notes.labels(_fate)
+for _outcome in (*ORDERS.values(), "failed"):
+    _orders.labels(_outcome)
 
 
 _uncounted_requests: Final[dict[tuple[str, int], int]] = defaultdict(int)
 _uncounted_landings: Final[dict[str, int]] = defaultdict(int)
+_uncounted_orders: Final[dict[int, int]] = defaultdict(int)
 # Counted by the event loop's thread alone, and handed to the library when somebody asks, since that takes its time.
 
 
@@ -73,13 +129,47 @@ def count_landing(outcome: str) -> None:
     _uncounted_landings[outcome] += 1
 
 
-def _hand_over() -> None:
+def count_order(status: int) -> None:
+    """Count an order by the status that answers it, on the event loop."""
+    _uncounted_orders[status] += 1
+
+
+def hand_over() -> None:
+    """Give the library what was counted since; on the event loop."""
     while _uncounted_requests:
         (route, status), number = _uncounted_requests.popitem()
         _requests.labels(route, str(status)).inc(number)
     while _uncounted_landings:
         outcome, number = _uncounted_landings.popitem()
         _landings.labels(outcome).inc(number)
+    while _uncounted_orders:
+        status, number = _uncounted_orders.popitem()
+        _orders.labels(ORDERS.get(status, "failed")).inc(number)
+
+
+async def hand_over_now_and_then() -> None:
+    """Keep the numbers of this process where others answer for it too; without such a folder there is nothing to do."""
+    while FOLDER:
+        hand_over()
+        await asyncio.sleep(HAND_OVER_SECONDS)
+
+
+def count_orders(statuses: Iterable[int]) -> None:
+    """Count many orders by their statuses, on whatever thread."""
+    for status, number in Counts(statuses).items():
+        _orders.labels(ORDERS.get(status, "failed")).inc(number)
+
+
+def count_attempt(channel: str, outcome: str) -> None:
+    """Count an attempt at a delivery; both words are of short fixed lists."""
+    _attempts.labels(channel, outcome).inc()
+
+
+def count_reasons(codes: Iterable[str]) -> None:
+    """Count reasons of impact.com's; those that none of its lists has are one."""
+    known = known_reasons()
+    for code, number in Counts(code if code in known else OTHER for code in codes).items():
+        _reasons.labels(code).inc(number)
 
 
 def count_notes(fate: str, number: int = 1) -> None:
@@ -98,17 +188,49 @@ def show_alarms(numbers: Mapping[str, int]) -> None:
         _alarms.labels(str(kind)).set(number)
 
 
-def show_deadlines(numbers: Mapping[str, int]) -> None:
-    """Tell how much of each kind comes to its end soon; kinds are a short fixed list."""
-    for kind, number in numbers.items():
-        _deadlines.labels(kind).set(number)
-
-
-def exposition(*, notes: int, size: int, limit: int, held: bool) -> bytes:
-    """Return all numbers in Prometheus' text format, with the states of the spool and of exports as they are given."""
-    _hand_over()
+def show_spool(notes: int, size: int, limit: int) -> None:
+    """Tell how the spool stands."""
     _waiting.set(notes)
     _bytes.set(size)
     _limit.set(limit)
-    _held.set(held)
-    return generate_latest(_registry)
+
+
+class _Together:
+    """What processes count, and what was read for this answer."""
+
+    def __init__(self, counted: CollectorRegistry, read: Sequence[Metric]) -> None:
+        self._counted, self._read = counted, read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all of it."""
+        yield from self._counted.collect()
+        yield from self._read
+
+
+def exposition(read: Sequence[Metric]) -> bytes:
+    """Return all numbers in Prometheus' text format: those that are counted, and those that were `read` just now."""
+    hand_over()
+    return generate_latest(_Together(_of_all_processes() if FOLDER else _registry, read))
+
+
+def _of_all_processes() -> CollectorRegistry:
+    """Return what the processes of this host have left in the folder; what only the living can tell goes with them."""
+    for pid in {_pid(path) for path in Path(FOLDER).glob("gauge_live*_*.db")}:
+        if not _lives(pid):
+            mark_process_dead(pid, FOLDER)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, FOLDER)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def _pid(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
+def _lives(pid: int) -> bool:
+    with suppress(PermissionError):  # it lives, and is another account's
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True

@@ -1,10 +1,14 @@
 """The console commands on single orders and batches: `resend` and `explain`."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from app.config import DEFAULT_EVENT_TYPE
+from app.errors import Conflict, NotFound
+from app.ledger.collect import collect
+from app.ledger.evidence import as_text
 from app.ledger.explain import explain as explain_order
 from app.ledger.explanation import Explanation
 from app.ledger.repair import RepairView, repair
@@ -52,18 +56,37 @@ def explain(
         str, typer.Option(metavar="KEY", help="The event type that it is recorded under.")
     ] = DEFAULT_EVENT_TYPE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    evidence: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what is on record of it for a partner's claim there.")
+    ] = None,
 ) -> None:
     """Say why an order was credited or not, step by step, and what can still be done."""
     service = _prepared()
+    key, now = (event_type, order), service.clock()
     try:
         with service.database.snapshot() as session:
-            told = explain_order(session, service.settings, (event_type, order), service.clock())
+            told = explain_order(session, service.settings, key, now)
+            facts = None if evidence is None else collect(session, service.settings, key, now)
     finally:
         service.database.close()
-    if as_json:
+    if evidence is not None and facts is not None:
+        _write(evidence, facts.model_dump_json(indent=2) if as_json else as_text(facts))
+    elif as_json:
         typer.echo(told.model_dump_json(indent=2))
     else:
         _show(told)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is not there yet. Raises Conflict, NotFound."""
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Conflict(f"{path} is there already, and is not overwritten; name another file.") from None
+    except OSError as error:
+        raise NotFound(f"{path} cannot be written ({error.strerror}).") from None
+    typer.echo(f"Written to {path}.")
 
 
 def _show(told: Explanation) -> None:

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from app.alarms.store import delete_over
 from app.clicks.store import delete_old
 from app.config import Settings
+from app.dashboard.session_store import delete_ended
 from app.database import Database, retried
 from app.errors import Unavailable
 from app.privacy.clear import clear_old_files, clear_old_orders
@@ -41,6 +42,7 @@ def purge(database: Database, settings: Settings, now: datetime, rest: Rest) -> 
     for what, days, delete in (
         ("clicks", settings.keep_clicks_days, delete_old),
         ("alarms", settings.keep_alarms_days, delete_over),
+        ("sessions", 0, delete_ended),
     ):
         gone = STEP
         while gone == STEP:

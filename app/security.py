@@ -11,13 +11,16 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.config import Settings
 from app.errors import Denied, Forbidden
 
-bearer = HTTPBearer(auto_error=False, description="A key made by `conversion-capture keys new`.")
+bearer = HTTPBearer(
+    auto_error=False,
+    description="A key made by `conversion-capture keys new`. A call takes one with any of the rights named with it.",
+)
 
 
 class Right(StrEnum):
@@ -40,8 +43,12 @@ def hash_of(key: str) -> str:
 
 
 def rights_of(key: str, settings: Settings) -> set[Right]:
-    """Return what `key` may do. Every known key is compared, whichever matches."""
-    digest = hash_of(key)
+    """Return what `key` may do."""
+    return rights_of_hash(hash_of(key), settings)
+
+
+def rights_of_hash(digest: str, settings: Settings) -> set[Right]:
+    """Return what the key with this SHA-256 may do. Every known key is compared, whichever matches."""
     known = ((Right.ORDER, settings.order_keys), (Right.EXPORT, settings.export_keys), (Right.READ, settings.read_keys))
     return {right for right, hashes in known for one in hashes if hmac.compare_digest(digest, one)}
 
@@ -66,11 +73,15 @@ def authorise(key: str | None, settings: Settings, *rights: Right) -> None:
 
 
 def requires(*rights: Right) -> Callable[..., None]:
-    """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403."""
+    """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403.
+
+    The OpenAPI document names them with the call, as the roles of its security requirement.
+    """
+    credential = Security(bearer, scopes=[right.value for right in rights])
 
     def check(
         request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)] = None,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, credential] = None,
     ) -> None:
         authorise(credentials.credentials if credentials else None, request.app.state.settings, *rights)
 

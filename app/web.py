@@ -4,12 +4,14 @@ import itertools
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-ORDERS_PREFIX: Final = b"/orders/"
+ORDERS_PREFIXES: Final = (b"/orders/", b"/dashboard/orders/")
 _OURS: Final = "Value error, "
 """What pydantic puts before a message of ours."""
 
@@ -105,8 +107,33 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body has more than {limit} bytes; send less at a time.")
 
 
+def accepts_gzip(header: str) -> bool:
+    """Say whether gzip is listed and not refused by `q=0` (RFC 9110, 12.5.3)."""
+    for one in header.lower().split(","):
+        coding, _, weight = one.replace(" ", "").partition(";q=")
+        if coding in {"gzip", "*"}:
+            return weight.strip("0.") != "" or not weight
+    return False
+
+
+async def each_parameter_once(request: Request) -> None:
+    """Refuse a call that gives a parameter several values, of which only one would count. Raises InvalidInput."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name in _names(request.scope["route"].dependant) if given[name] > 1]
+    if twice:
+        raise InvalidInput(
+            [Fault("INVALID_PARAMETER", "Give it once.", pointer_to("query", name)) for name in sorted(twice)]
+        )
+
+
+def _names(dependant: Dependant) -> set[str]:
+    """Return the names of a route's query parameters."""
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*map(_names, dependant.dependencies))
+
+
 class RawOrderPaths:
-    """Leaves the paths below /orders/ percent-encoded, so that an order id may hold a slash (`%2F`)."""
+    """Leaves the paths of orders percent-encoded, so that an order id may hold a slash (`%2F`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -114,7 +141,7 @@ class RawOrderPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on with the path as it came."""
         raw: bytes = scope.get("raw_path") or b""
-        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIX):
+        if scope["type"] == "http" and raw.startswith(ORDERS_PREFIXES):
             scope["path"] = raw.decode("ascii", "replace")
         await self.app(scope, receive, send)
 

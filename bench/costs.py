@@ -1,7 +1,7 @@
 """What one click, one order of three items and one exported row cost: processor time, bytes stored, bytes on the wire.
 
 `python -m bench.costs` prints a table, and with `--json` what `python -m bench.simulate --costs` reads; `make scale
-ARGS=--measure` puts both into docs/scale.md. Load goes to
+ARGS=--measure` puts both into docs/explanation/scale.md. Load goes to
 127.0.0.1 only, and its amount is bounded by the arguments.
 """
 

@@ -1,4 +1,4 @@
-"""Write the figures of docs/scale.md anew, from docs/costs.json or, with `--measure`, from a new measurement."""
+"""Write the figures of docs/explanation/scale.md anew: from its costs.json, or with `--measure` from a new run."""
 
 import argparse
 import json

@@ -1,8 +1,8 @@
 """A day with flash sales, on paper: who waits where, what is refused, and what gives way first when a shop grows.
 
-`python -m bench.simulate` prints the figures that docs/scale.md quotes. Nothing is measured here: what a click, an
-order and a row cost is given (`--costs` takes what `python -m bench.costs --json` printed), chance is seeded, and
-everything that comes is served, refused or still waiting at the end of the day.
+`python -m bench.simulate` prints the figures that docs/explanation/scale.md quotes. Nothing is measured here: what a
+click, an order and a row cost is given (`--costs` takes what `python -m bench.costs --json` printed), chance is seeded,
+and everything that comes is served, refused or still waiting at the end of the day.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from app.database import CONNECTIONS, SPARE
 DAY: Final = 86_400
 MILLION: Final = 1e6
 HEADROOM: Final = 1.3
-MEASURED: Final = Path(__file__).parent.parent / "docs" / "costs.json"
+MEASURED: Final = Path(__file__).parent.parent / "docs" / "explanation" / "costs.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ SMALL: Final = frozenset(
     {"unsent", "unsent_correction", "new_click", "undelivered", "channel_trouble", "spool_segment", "snippet"}
     | {"compatibility", "alembic_version", "actions_read", "compared"}
     | {"unanswered", "unconfirmed", "spent_calls", "call_budget"}
+    | {"browser_session"}
     | {"terms_filed", "day_counted"}  # one row, and one for each day
     | {"fingerprint_key", "cleared", "traces"}  # one row each
 )

@@ -21,6 +21,7 @@ PACKAGES: Final = {
     "node": "nodejs",
     "vsftpd": "vsftpd",
     "sshd": "openssh-server",
+    "curl": "curl",
 }
 """The Debian package of each program."""
 PLACES: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

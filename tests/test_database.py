@@ -46,8 +46,8 @@ def test_who_stands_still_in_a_transaction_holds_nobody_up(postgres: Postgres) -
 
 
 def test_a_process_opens_no_more_connections_than_operators_are_told(postgres: Postgres) -> None:
-    """Who gives PostgreSQL room for that many, as docs/operation.md says, finds no replica without."""
-    text = (Path(__file__).parent.parent / "docs" / "operation.md").read_text("utf-8")
+    """Who gives PostgreSQL room for that many, as docs/how-to/replicas.md says, finds no replica without."""
+    text = (Path(__file__).parent.parent / "docs" / "how-to" / "replicas.md").read_text("utf-8")
     [(most, kept)] = re.findall(r"A process opens at most (\d+) connections, and keeps (\d+) of them", text)
     with postgres.new_database() as url:
         database, other = Database(driver(url)), Database(driver(url))

@@ -44,8 +44,9 @@ def statuses(service: Service, name: str) -> set[str]:
 
 @pytest.fixture
 def service(service: Service) -> Service:
-    """The service with the time of day, since clocks are compared."""
+    """The service with the time of day, since clocks are compared, and a shop whose pages may call."""
     service.clock = utc_now
+    service.settings = service.settings.model_copy(update={"storefront_origins": ("https://www.shop.example",)})
     return service
 
 
@@ -199,10 +200,17 @@ def test_a_clock_that_is_wrong_shows(service: Service) -> None:
 @ON_ONE_DATABASE
 @pytest.mark.parametrize(
     ("changes", "status"),
-    [({}, "ok"), ({"read_keys": ("same",), "export_keys": ("same",)}, "warning"), ({"order_keys": ()}, "warning")],
+    [
+        ({}, "ok"),
+        ({"read_keys": ("same",), "export_keys": ("same",)}, "failure"),
+        ({"read_keys": ("other", "same"), "order_keys": ("same",)}, "failure"),
+        ({"order_keys": ("same",), "export_keys": ("same",)}, "warning"),
+        ({"order_keys": ()}, "warning"),
+        ({"read_keys": ()}, "warning"),
+    ],
 )
 def test_keys_that_are_missing_or_shared_show(service: Service, changes: dict[str, object], status: str) -> None:
-    """A key in a cron job should not be able to record orders."""
+    """A key in a cron job should not record orders, and one that signs an analyst in should do nothing but read."""
     service.settings = service.settings.model_copy(update=changes)
     assert statuses(service, "keys") == {status}
 

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
-from app import worker
+from app import figures, worker
 from app.actions.read import read_due
 from app.alarms.notify import post_owed
 from app.alarms.watch import Watch
@@ -50,6 +50,7 @@ from tests.actions.impact import FakeApi, action
 from tests.alarms.receiver import listening
 from tests.conftest import Clock
 from tests.corrections import Left, correct, name_action
+from tests.dashboard.person import post, sign_in
 from tests.delivery.impact import ACCOUNT, api
 from tests.delivery.impact import Impact as Called
 from tests.history import CANCELLED, ORDERS, ROWS, add_history
@@ -274,6 +275,34 @@ class Tour:
         with self.service.database.snapshot() as session:
             return filed(session).begins
 
+    def people(self) -> None:
+        """Sign in to the dashboard and look at its overview and charts."""
+        sign_in(self.client, EXPORT_KEY)
+        for number in (14, 90):
+            self.get(f"/dashboard?days={number}")
+            for name in ("clicks", "orders", "share", "revenue/USD"):
+                self.get(f"/dashboard/charts/{name}.svg?days={number}")
+
+    def pages(self) -> None:
+        """Look through orders, batches and submissions in the dashboard, from both ends, and act on them there."""
+        sign_in(self.client, EXPORT_KEY, ORDER_KEY)
+        for query in ("", f"after={ROWS}", "state=held", "state=rejected", "reason=NO_ITEM", "first=2026-01-01"):
+            self.get(f"/dashboard/orders?{query}")
+        for number in (1, 7, ROWS, 11 * ROWS):
+            self.get(f"/dashboard/orders/default/H-{number}")
+        for path in ("batches", f"batches?before={ROWS // 2}", "batches/b-7", "batches/b-7/file", "batches/b-7/sheet"):
+            self.get(f"/dashboard/{path}")
+        for path in ("submissions?days=90", f"submissions?before={ROWS // 2}", "submissions/held", "submissions/7"):
+            self.get(f"/dashboard/{path}")
+        for path in ("exports", "exports/7", "batches/b-7/redelivery", "batches/b-7/corrections"):
+            self.get(f"/dashboard/{path}")
+        for known in ("H-7", "history-9", "history", "SKU", "nobody"):
+            assert post(self.client, "/dashboard/orders/search", text=known).status_code == 200
+        for path in ("batches/b-9/redelivery", "batches/b-9/confirmation", "batches/b-9/corrections", "exports"):
+            assert post(self.client, f"/dashboard/{path}").status_code in {200, 303, 409}
+        released = {"event_type": "default", "order_id": f"H-{10 * ROWS}", "click_id": "late"}
+        assert post(self.client, "/dashboard/release", **released).status_code in {303, 409}
+
     def export(self) -> dict[str, Any]:
         """Trigger an export, let the worker build and try it, and return it."""
         export = self.post("/exports", 202)
@@ -410,6 +439,8 @@ class Tour:
         look(self.clock.now + timedelta(minutes=6))
         assert settings.alarm_url
         post_owed(database, settings.alarm_url)
+        with database.snapshot() as session:
+            assert list(figures.read(session, settings, self.clock.now))
 
 
 def _first_item() -> dict[str, str]:
@@ -476,6 +507,8 @@ def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
         tour.calls()
         tour.clerk()
         tour.searches()
+        tour.people()
+        tour.pages()
         tour.watch()
         purge_once(tour.service)
     seen = [" ".join(one.replace('"', "").split()) for one in statements.seen]

@@ -16,7 +16,7 @@ from app.service import Service
 from tests.support import ORDER_KEY, bearer, body
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "layouts.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "layouts.md").read_text("utf-8")
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_clicks_go_when_they_are_older_than_the_setting(service: Service) -> Non
         add_clicks(service.database, 1, days)
     old = order("A", click_id="91-0")
     record(service.database, [old], NOW - timedelta(days=91))
-    assert purged(service) == [("clicks", 1), ("alarms", 0)]
+    assert purged(service) == [("clicks", 1), ("alarms", 0), ("sessions", 0)]
     assert click_ids(service.database) == {"90-0", "1-0"}
     [result] = record(service.database, [old], NOW)
     assert result.outcome == "replayed"
@@ -67,7 +67,7 @@ def test_alarms_go_when_they_were_over_for_long_and_never_while_they_hold(servic
         held = {one.subject: one.id for one in session.connection().execute(select(ALARM))}
         clear(session, held["over for long"], NOW - timedelta(days=31), owed=False)
         clear(session, held["over since yesterday"], NOW - timedelta(days=1), owed=False)
-    assert purged(service) == [("clicks", 0), ("alarms", 1)]
+    assert purged(service) == [("clicks", 0), ("alarms", 1), ("sessions", 0)]
     with service.database.snapshot() as session:
         left = set(session.connection().execute(select(ALARM.c.subject)).scalars())
         assert [one.id for one in holding(session)] == [held["holds"]]
@@ -86,7 +86,7 @@ def test_a_landing_and_an_order_get_through_between_any_two_steps(service: Servi
         assert answer.status_code == 201
         turns.append(seconds)
 
-    assert purged(service, others) == [("clicks", STEP)] * 3 + [("clicks", 1), ("alarms", 0)]
+    assert purged(service, others) == [("clicks", STEP)] * 3 + [("clicks", 1), ("alarms", 0), ("sessions", 0)]
     assert min(turns) > 0
     assert click_ids(service.database) == {f"meanwhile-{number}" for number in range(len(turns))}
 

@@ -102,6 +102,6 @@ def test_what_there_is_least_of_comes_first() -> None:
 
 
 def test_the_page_quotes_what_was_measured_and_simulated() -> None:
-    """No figure of docs/scale.md is older than docs/costs.json or the code: `make scale` writes them."""
+    """No figure of docs/explanation/scale.md is older than its costs.json or the code: `make scale` writes them."""
     page = PAGE.read_text("utf-8")
     assert quoted(page, MEASURED.read_text("utf-8")) == page

@@ -22,7 +22,6 @@ from app.config import Settings
 from app.database import Database
 from app.errors import Unavailable
 from app.impact.outcomes import reason
-from app.ledger.deadlines import KINDS, deadlines
 from app.ledger.deadlines_store import expiring
 
 
@@ -191,8 +190,6 @@ class Watch:
             known = {one.key for one in held}
             here = [one for one in local if one.key in known or now - self._first_seen[one.key] >= SETTLE]
             found = [*here, *(alarm for ask in IN_DATABASE for alarm in ask(view))]
-            ends = deadlines(session, self._settings, now)
-            metrics.show_deadlines({kind: getattr(ends, kind) for kind in KINDS})
         record(self._database, self._settings, changes(held, {one.key: one for one in found}, self._host, now), now)
         return found
 

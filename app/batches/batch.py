@@ -7,8 +7,8 @@ Facts: impact.com's FTP and e-mail conversion guide (columns and their order, li
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
@@ -16,7 +16,7 @@ from typing import Final
 
 from app.conversions.order import Attribution, Item, Order
 from app.event_type import EventType
-from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, Level
+from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, TRACKING_CONSENT, Level
 from app.impact.currency import format_amount
 
 HEADER_LINES: Final = 1
@@ -124,6 +124,17 @@ def render(name: str, orders: Sequence[Order], event_type: EventType, limit: Age
             writer.writerow((*(cells[column] for column in required), *optional, *after))
     sizes = [len(lines_of(order, event_type)) for order in orders]
     return assemble(name, event_type, credited, out.getvalue(), sizes)
+
+
+def with_consent(order: Order, event_type: EventType, granted: Collection[str]) -> Order:
+    """Return the order as it is told: with TrackingConsent where its event type asks for it and its click has it.
+
+    `granted` are clicks to which the visitor consented. What the shop said of the order itself stays, and of silence
+    nothing is told: it is no answer.
+    """
+    if event_type.tracking_consent and order.click_id in granted and TRACKING_CONSENT not in order.extra:
+        return replace(order, extra={**order.extra, TRACKING_CONSENT: "true"})
+    return order
 
 
 def lines_of(order: Order, event_type: EventType) -> tuple[Item, ...]:

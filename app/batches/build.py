@@ -9,7 +9,7 @@ import logging
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate, compress
@@ -31,6 +31,7 @@ from app.batches.batch import (
     file_name,
     is_too_old,
     render,
+    with_consent,
 )
 from app.batches.commit import Clock, Room, Ways, advance, batch_row, until_committed
 from app.batches.lines_store import read_lines
@@ -38,6 +39,7 @@ from app.batches.parents import OTHER_CUSTOMER, ParentState, why_cut_off, why_he
 from app.batches.parents_store import parent_states
 from app.batches.store import Claim, Omission, Waiting
 from app.check.check import faults_of
+from app.clicks.store import granted
 from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions import store as conversions
 from app.conversions.chain import about_recorded_parent
@@ -373,9 +375,19 @@ def _accept(database: Database, settings: Settings, plan: Plan) -> Plan:
     logger.debug("batch.checked", extra={"file": plan.name, "refused": len(faults)})
     if faults or not _is_plain(plan.file):
         with database.snapshot() as session:
-            loaded = conversions.load(session, plan.orders)
+            loaded = load_as_told(session, event_type, plan.orders)
         _render_acceptable(plan, loaded, event_type, settings)
     return plan
+
+
+def load_as_told(session: Session, event_type: EventType, revision_ids: Sequence[int]) -> list[Recorded]:
+    """Return revisions with what their event type adds to them when they are told to impact.com."""
+    loaded = conversions.load(session, revision_ids)
+    if not event_type.tracking_consent:
+        return loaded
+    clicks = {one.order.click_id for one in loaded if one.order.click_id is not None}
+    consents = granted(session, clicks)
+    return [replace(one, order=with_consent(one.order, event_type, consents)) for one in loaded]
 
 
 def _is_plain(file: BatchFile) -> bool:

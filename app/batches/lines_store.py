@@ -27,10 +27,12 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from app.batches.batch import Credits, added_columns
+from app.clicks.click import GRANTED
+from app.clicks.store import CLICK
 from app.conversions.store import CONVERSION, ITEM, REVISION
 from app.database import UTCDateTime, json_member, number_table, number_values
 from app.event_type import EventType
-from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, Level
+from app.impact.columns import EVENT_CODE, FIELD_OF, FILE_COLUMNS, OPTIONAL_COLUMNS, TRACKING_CONSENT, Level
 from app.impact.currency import DECIMALS
 
 Cell = ColumnElement[str]
@@ -160,7 +162,15 @@ def _order_value(dialect: str, event_type: EventType, column: str) -> ColumnElem
         value: ColumnElement[Any] = REVISION.c[field]
         return value
     sent = json_member(dialect, REVISION.c.extra, column)
+    if column == TRACKING_CONSENT and event_type.tracking_consent:
+        return func.coalesce(sent, _consent())
     return func.coalesce(sent, event_type.event_code) if column == EVENT_CODE and event_type.event_code else sent
+
+
+def _consent() -> ColumnElement[str]:
+    """Return what an order says of the visitor's consent by its click, as `batch.with_consent` has it."""
+    given = CLICK.c.click_id == REVISION.c.click_id, CLICK.c.consent == GRANTED
+    return select(literal("true")).where(*given).correlate(REVISION).scalar_subquery()
 
 
 # Cells ----------------------------------------------------------------------------------------------------------

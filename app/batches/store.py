@@ -424,6 +424,12 @@ def list_batches(session: Session, after: int) -> Sequence[Row[Any]]:
     return session.connection().execute(statement).all()
 
 
+def newest_batches(session: Session, before: int, most: int) -> Sequence[Row[Any]]:
+    """Return the newest batches of those with a number below `before`, newest first."""
+    statement = select(BATCH).where(BATCH.c.id < before).order_by(BATCH.c.id.desc()).limit(most)
+    return session.connection().execute(statement).all()
+
+
 def find_batch(session: Session, batch_id: str) -> Row[Any] | None:
     """Return a batch's row."""
     return session.connection().execute(select(BATCH).where(BATCH.c.batch_id == batch_id)).one_or_none()

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from app.clicks.admission import may_write
-from app.clicks.click import SECONDS_PER_DAY, ClickId, landing_url, last_click_wins, origin_of
+from app.clicks.click import GRANTED, IMPLIED, SECONDS_PER_DAY, ClickId, landing_url, last_click_wins, origin_of
 from app.clicks.cookie import (
     CookieRule,
     attributes,
@@ -292,6 +292,7 @@ def _click(arrival: Arrival, caller: Caller, landing: Landing, click_id: ClickId
         origin_of(landing.referrer) if landing.referrer else None,
         caller.family,
         "redirect" if landing.to is not None else arrival.method.lower(),
+        GRANTED if landing.consent else IMPLIED,  # whoever refuses has no click
     )
 
 

@@ -15,6 +15,11 @@ from app.impact.limits import CLICK_ID
 ClickId = NewType("ClickId", str)
 """A text that has passed `click_id_of`: safe in a cookie, a header, a row and a CSV file as it is."""
 
+GRANTED: Final = "granted"
+"""The visitor's consent: the page said that it was given."""
+IMPLIED: Final = "implied"
+"""The page said nothing about it, and the shop's settings do not ask for it."""
+
 SECONDS_PER_DAY: Final = 86_400
 MAX_LANDING_URL: Final = 2_000
 MAX_ORIGIN: Final = 300

@@ -1,5 +1,5 @@
 // Keeps impact.com's click id in a first-party cookie, and carries it to the shop's other domains when a visitor goes
-// there. One closure, ES2015, no dependency; served minified as /capture.js. docs/snippet.md says what it does and why.
+// there. One closure, ES2015, no dependency; served minified as /capture.js. What it does and why: docs/reference/snippet.md.
 // Nothing that goes wrong in here is thrown into the page.
 (() => {
   const quietly = (work) => (...values) => {

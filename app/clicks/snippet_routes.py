@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 from app.clicks.release import Releases
 from app.clicks.snippet import Snippet, Written, snippet
 from app.config import Settings
-from app.web import Now, SettingsDep, problems
+from app.web import Now, SettingsDep, accepts_gzip, problems
 
 router = APIRouter(tags=["Capture"])
 
@@ -69,7 +69,7 @@ async def get_released_snippet(
 
 
 def _answer(request: Request, script: Snippet, cache_control: str) -> Response:
-    compressed = _accepts_gzip(request.headers.get("accept-encoding", ""))
+    compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
     tag = f'"{script.name}{"-gzip" if compressed else ""}"'
     headers = READABLE | {"Cache-Control": cache_control, "ETag": tag}
     if tag in [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]:
@@ -77,12 +77,3 @@ def _answer(request: Request, script: Snippet, cache_control: str) -> Response:
     if compressed:
         headers["Content-Encoding"] = "gzip"
     return Response(script.compressed if compressed else script.content, headers=headers, media_type=MEDIA_TYPE)
-
-
-def _accepts_gzip(header: str) -> bool:
-    """Say whether gzip is listed and not refused by `q=0` (RFC 9110, 12.5.3)."""
-    for one in header.lower().split(","):
-        coding, _, weight = one.replace(" ", "").partition(";q=")
-        if coding in {"gzip", "*"}:
-            return weight.strip("0.") != "" or not weight
-    return False

@@ -13,16 +13,19 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import BigInteger, Column, Date, cast, delete, func, select, update
+from sqlalchemy import BigInteger, Column, Date, Select, cast, delete, func, select, update
 from sqlmodel import Field, Session, SQLModel
 
-from app.clicks.click import MAX_LANDING_URL, MAX_ORIGIN, ClickId
+from app.clicks.click import GRANTED, MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
 from app.database import ROW_ID, WRITER_SLOT, UTCDateTime, add_to, insert_new, insert_new_from
 
 
 class Click(SQLModel, table=True):
-    """A click id as it arrived, when, where, and which way it came in (`source`: get, post, redirect)."""
+    """A click id as it arrived, when, where, and which way it came in (`source`: get, post, redirect).
+
+    `consent` is what was known of the visitor's (granted, implied); a click of a version before 0016 has none.
+    """
 
     __tablename__ = "click"
 
@@ -95,13 +98,32 @@ SEGMENT: Final = SpoolSegment.__table__  # type: ignore[attr-defined]
 
 
 def add_new(session: Session, clicks: Collection[NewClick]) -> Counter[date]:
-    """Insert the clicks whose ids have no row yet, and count them by day; a row that is there stays as it was."""
+    """Insert the clicks whose ids have no row yet, and count them by day.
+
+    A row that is there stays as it was, but for a consent that was given since.
+    """
     new: Counter[date] = Counter()
     insert_counted = insert_new(session, CLICK).execution_options(preserve_rowcount=True)
     # Always in one order, so that two transactions with the same clicks cannot wait for each other.
     for day, run in groupby(sorted(clicks, key=lambda one: (_day(one), one.click_id)), key=_day):
         new[day] += session.connection().execute(insert_counted, [one._asdict() for one in run]).rowcount
+    if new.total() < len(clicks):
+        grant(session, {one.click_id for one in clicks if one.consent == GRANTED})
     return new
+
+
+def grant(session: Session, click_ids: Collection[str]) -> None:
+    """Note of these clicks that consent was given, as far as they have rows that do not say so."""
+    if not click_ids:
+        return
+    silent = CLICK.c.click_id.in_(sorted(click_ids)), CLICK.c.consent.is_distinct_from(GRANTED)
+    session.connection().execute(update(CLICK).where(*silent).values(consent=GRANTED))
+
+
+def granted(session: Session, click_ids: Collection[str]) -> set[str]:
+    """Return those of the clicks to whose keeping the visitor is known to have consented."""
+    asked = select(CLICK.c.click_id).where(CLICK.c.click_id.in_(sorted(click_ids)), CLICK.c.consent == GRANTED)
+    return set(session.connection().execute(asked).scalars())
 
 
 def _day(click: NewClick) -> date:
@@ -165,15 +187,18 @@ def file_some(session: Session, number: int) -> bool:
 
     Of several with one id the first counts. Clicks that another process files just now are left to it.
     """
-    oldest = select(NEW_CLICK.c.id).order_by(NEW_CLICK.c.id).limit(number).with_for_update(skip_locked=True)
-    ids = list(session.connection().execute(oldest).scalars())
-    if not ids:
+    asked: Select[Any] = select(NEW_CLICK.c.id, NEW_CLICK.c.click_id, NEW_CLICK.c.consent)
+    oldest = asked.order_by(NEW_CLICK.c.id).limit(number).with_for_update(skip_locked=True)
+    rows = session.connection().execute(oldest).all()
+    if not rows:
         return False
-    chosen = NEW_CLICK.c.id.in_(ids)
+    chosen = NEW_CLICK.c.id.in_([row.id for row in rows])
     columns = [NEW_CLICK.c[name] for name in NewClick._fields]
     found = select(*columns).where(chosen).order_by(NEW_CLICK.c.click_id, NEW_CLICK.c.id)
     filed = insert_new_from(session, CLICK, NewClick._fields, found).returning(CLICK.c.captured_at)
     new = Counter(moment.date() for moment in session.connection().execute(filed).scalars())
+    if new.total() < len(rows):
+        grant(session, {row.click_id for row in rows if row.consent == GRANTED})
     session.connection().execute(delete(NEW_CLICK).where(chosen))
     count(session, new)
     return True
@@ -203,9 +228,14 @@ def write_all(session: Session, notes: Sequence[Note]) -> None:
 
 
 def note_to_json(note: Note) -> bytes:
-    """Return the note as one line of JSON."""
+    """Return the note as one line of JSON.
+
+    A version before 0016 refuses a record with a field that it does not know, and passes over what stands beside it.
+    """
     record = note.record and note.record._asdict() | {"captured_at": note.record.captured_at.isoformat()}
-    return json.dumps({"record": record, "forget": sorted(note.forget)}, separators=(",", ":")).encode("ascii")
+    consent = record and {"consent": record.pop("consent")}
+    told = {"record": record, "forget": sorted(note.forget)} | (consent or {})
+    return json.dumps(told, separators=(",", ":")).encode("ascii")
 
 
 def note_from_json(text: bytes) -> Note:
@@ -213,14 +243,14 @@ def note_from_json(text: bytes) -> Note:
     try:
         read = json.loads(text)
         record, forget = read["record"], frozenset(ClickId(str(one)) for one in read["forget"])
-        return Note(None if record is None else _record(record), forget)
+        return Note(None if record is None else _record(record, read.get("consent")), forget)
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError("this is not a note") from exc
 
 
-def _record(read: dict[str, Any]) -> NewClick:
-    record = NewClick(**read | {"captured_at": datetime.fromisoformat(read["captured_at"])})
-    texts = (record.click_id, record.source, *filter(None, record[2:5]))
+def _record(read: dict[str, Any], consent: Any) -> NewClick:
+    record = NewClick(**read | {"captured_at": datetime.fromisoformat(read["captured_at"])}, consent=consent)
+    texts = (record.click_id, record.source, *(one for one in (*record[2:5], record.consent) if one is not None))
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("this is not a click")
     return record

@@ -81,5 +81,5 @@ def _wanted(parameter: Parameter) -> str:
         Kind.DECIMAL: "a decimal number",
         Kind.BOOLEAN: "true or false",
         Kind.DATETIME: "a time with its offset in ISO 8601",
-        Kind.EMAIL_HASH: "the SHA-1 or SHA-256 of the address in hex, never the address",
+        Kind.EMAIL_HASH: "the SHA-1 or SHA-256 of the address in hex; an address goes into customer_email",
     }[parameter.kind]

@@ -1,6 +1,6 @@
 """How a shop's own CSV says what an order is: the mapping file of an import, in TOML.
 
-Columns are named by the service's fields (README) or by impact.com's names of the same.
+Columns are named by the service's fields (docs/reference/orders.md) or by impact.com's names of the same.
 """
 
 import codecs
@@ -22,13 +22,13 @@ NUMBERS: Final = frozenset({"amount", UNIT_PRICE, "quantity"})
 FIELDS: Final = frozenset(
     {
         *("order_id", "event_date", "event_type", "currency", "click_id", "promo_code", "media_id", "customer_id"),
-        *("customer_status", "sku", "category", "quantity", "amount", UNIT_PRICE, *IDS.values()),
+        *("customer_status", "customer_email", "sku", "category", "quantity", "amount", UNIT_PRICE, *IDS.values()),
     }
 )
 _PREFIX: Final = "Value error, "
 _SAID: Final = {
     "missing": "this is required",
-    "extra_forbidden": "there is no such key; docs/import.md has those that there are",
+    "extra_forbidden": "there is no such key; docs/reference/import-files.md has those that there are",
 }
 _ASCII: Final = bytes(range(128))
 _FIELD_OF: Final = (
@@ -62,7 +62,9 @@ class Mapping(BaseModel):
         for name, meant in value.items():
             field = field_of(name)
             if field is None:
-                raise ValueError(f"{name} is no field of an order and no parameter of impact.com; see docs/import.md")
+                raise ValueError(
+                    f"{name} is no field of an order and no parameter of impact.com; see docs/reference/import-files.md"
+                )
             if field in fields:
                 raise ValueError(f"{name} is named twice")
             fields[field] = meant

@@ -1,7 +1,7 @@
 """Reading an order as a checkout sends it, with every fault of the body listed at once.
 
 Facts: impact.com's conversion reference and FTP guide; ISO 4217; RFC 6901 for the pointers. The service's own rules (64
-characters, the currency's decimals, one line per SKU) are in the README.
+characters, the currency's decimals, one line per SKU) are in docs/reference/orders.md.
 """
 
 import re
@@ -26,11 +26,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from app import strict_json
 from app.conversions.chain import about_customer, about_event_code, about_parent
 from app.conversions.credit import add_rule
+from app.conversions.email_hash import MAX_ADDRESS, hash_of_email
 from app.conversions.extra import parse_time, read_extra
 from app.conversions.order import MAX_ORDER_ID, Item, Order, is_order_id, merge
 from app.errors import Fault, InvalidInput, pointer_to
 from app.event_type import EventType
-from app.impact.columns import Level
+from app.impact.columns import CUSTOMER_EMAIL, Level
 from app.impact.currency import AMOUNT_LIMIT, DECIMALS, to_minor_units
 from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE
 from app.promo_code import PromoRules
@@ -224,6 +225,16 @@ def _checked_extra(level: Level) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _customer_email(value: str, info: ValidationInfo) -> str:
+    """Return the hash in the place of the address, which goes no further."""
+    hashed = hash_of_email(value)
+    if hashed is None:
+        raise _refuse("INVALID_EMAIL", "This is not one e-mail address; leave it out if there is none.")
+    if CUSTOMER_EMAIL in info.data.get("extra", {}):
+        raise _refuse("EMAIL_TWICE", f"The order has {CUSTOMER_EMAIL} in its extra; send one of the two.")
+    return hashed
+
+
 def _several(faults: Sequence[Fault]) -> PydanticCustomError:
     return PydanticCustomError("SEVERAL", "several", {"faults": faults})
 
@@ -265,6 +276,12 @@ _EXTRA_SCHEMA = {
     "type": "object",
     "additionalProperties": {"type": ["string", "number", "boolean"]},
     "description": "impact.com parameters by name.",
+}
+_EMAIL_SCHEMA = {
+    "type": "string",
+    "format": "email",
+    "maxLength": MAX_ADDRESS,
+    "description": "Kept and told as `CustomerEmail` alone: the SHA-256 of the address in NFC, trimmed, in lower case.",
 }
 _NOT_BLANK = r"\S"
 _TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -334,6 +351,9 @@ class OrderBody(Body):
     extra: Annotated[dict[str, Any], _checked_extra(Level.ORDER), WithJsonSchema(_EXTRA_SCHEMA)] = Field(
         default_factory=dict, validate_default=True
     )
+    customer_email: (
+        Annotated[str, Field(pattern=_NOT_BLANK), AfterValidator(_customer_email), WithJsonSchema(_EMAIL_SCHEMA)] | None
+    ) = None
     parent: Annotated[ParentBody | None, AfterValidator(_parent)] = None
     items: Annotated[list[ItemBody], BeforeValidator(_items)] = Field(json_schema_extra={"minItems": 1})
 
@@ -405,7 +425,7 @@ def _order(body: OrderBody, rules: Rules) -> Order:
         body.media_id,
         body.customer_id,
         body.customer_status,
-        body.extra,
+        body.extra | ({CUSTOMER_EMAIL: body.customer_email} if body.customer_email else {}),
         (body.parent.event_type, body.parent.order_id) if body.parent else None,
     )
     return add_rule(order, rules.promo_codes) if rules.promo_codes else order

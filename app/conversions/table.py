@@ -245,6 +245,6 @@ def _require(positions: Mapping[str, int], defaults: Mapping[str, str]) -> None:
         missing = [*missing, *(["order_id"] if "order_id" in known else [])]
     if missing:
         raise InvalidFile(
-            f"No column says what the {', '.join(missing)} of an order is; see docs/import.md for the layouts, and"
-            " for mappings of a shop's own columns."
+            f"No column says what the {', '.join(missing)} of an order is; see"
+            " docs/reference/import-files.md for the layouts, and for mappings of a shop's own columns."
         )

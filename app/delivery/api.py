@@ -14,7 +14,7 @@ from app.delivery import calls_store
 from app.delivery.budget import Share, after_answer, after_call, calls_left, opens_at
 from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, DeliveryError, OutcomeUnknown, Unavailable
 from app.impact.answers import rows_of
-from app.impact.client import Client, Heard, Method
+from app.impact.client import Answer, Client, Heard, Method
 from app.impact.rate_limit import limits_of
 from app.metrics import count_call
 
@@ -34,8 +34,12 @@ class Api:
 
     def get(self, uri: str, query: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         """Read something. Raises ApiUnavailable (also when the budget is spent), ApiRefused, CredentialsRefused."""
+        return self.answer(uri, query).body
+
+    def answer(self, uri: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Read something with the headers that it came with. Raises as `get` does."""
         with self._paid("GET", to_read=True) as heard:
-            return self.client.get(uri, query, heard).body
+            return self.client.get(uri, query, heard)
 
     def pages(self, uri: str, query: Mapping[str, str], *names: str) -> Iterator[list[Mapping[str, Any]]]:
         """Yield the rows of a list page by page, following @nextpageuri. Raises as `get` does."""

@@ -17,10 +17,9 @@ from sqlmodel import Session
 
 from app.batches import modifications_store
 from app.batches.batch import BatchKind
-from app.batches.build import age_limit
+from app.batches.build import age_limit, load_as_told
 from app.batches.modification import form_of
 from app.config import Settings
-from app.conversions import store as conversions
 from app.database import Database
 from app.delivery import calls_store as calls
 from app.delivery import store
@@ -214,7 +213,7 @@ def _call(work: Work, one: ToMake) -> DeliveryError | None:
 def _request(session: Session, work: Work, one: ToMake, now: datetime) -> Request:
     """Return what a call says."""
     if one.kind is BatchKind.CONVERSIONS:
-        [recorded] = conversions.load(session, [one.subject])
+        [recorded] = load_as_told(session, work.event_type, [one.subject])
         return conversion(recorded.order, work.event_type, age_limit(work.settings), now)
     said = modifications_store.load(session, [one.subject], work.level)[one.subject]
     row = calls.correction(session, one.subject)

@@ -26,6 +26,7 @@ from app.delivery.parcel import Parcel, Progress
 from app.delivery.store import Claim
 from app.errors import ChannelRefused, DeliveryError, LeaseLost, OutcomeUnknown, Unavailable
 from app.event_type import HTTP_API
+from app.metrics import count_attempt
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def under_lease(
     with database.transaction() as session:
         store.finish(session, claimed, outcome, heartbeat.sent_bytes, clock())
         logger.debug("delivery.recorded", extra=facts)
+    count_attempt(claimed.channel, outcome.status.value)
     if outcome is ARRIVED:
         logger.info("delivery.done", extra=facts)
     else:

@@ -8,6 +8,7 @@ from app.delivery import budget_store
 from app.delivery.api import share_of
 from app.delivery.budget import remaining_of
 from app.doctor.finding import Finding, Status
+from app.doctor.times import drift
 from app.errors import CredentialsRefused, DeliveryError
 from app.service import Service
 
@@ -24,13 +25,14 @@ def api(service: Service) -> Iterator[Finding]:
     window = {"SubmissionDateStart": now - _LOOK_BACK, "SubmissionDateEnd": now}
     query = {name: moment.isoformat(timespec="seconds") for name, moment in window.items()}
     try:
-        service.api.get(CHEAP, query)
+        answer = service.api.answer(CHEAP, query)
     except CredentialsRefused as refused:
         yield Finding("api", Status.FAILURE, str(refused), _REPAIR)
     except DeliveryError as error:
         yield Finding("api", Status.WARNING, str(error), "Orders and questions that go by its calls wait meanwhile.")
     else:
         yield Finding("api", Status.OK, "impact.com's API takes the account's token.")
+        yield from drift("impact.com's", answer.headers, service.clock())
     yield Finding("api budget", Status.OK, _budget(service))
 
 

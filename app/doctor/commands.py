@@ -7,14 +7,39 @@ import typer
 from app.delivery.recover import Fate, explain
 from app.delivery.recover import recover as recover_files
 from app.doctor.examine import report
+from app.doctor.finding import Asked
+from app.doctor.site import is_address
 from app.errors import Failure
 from app.service import assemble
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Say what is wrong here and how to put it right; change nothing."""
+def _address(value: str) -> str:
+    if value and not is_address(value):
+        raise typer.BadParameter("write an address such as https://www.shop.example/boots, without a password in it")
+    return value
+
+
+def _addresses(values: list[str]) -> list[str]:
+    return [_address(one) for one in values]
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storefront: Annotated[
+        list[str],
+        typer.Option(metavar="URL", callback=_addresses, help="A page of the shop that ads lead to; may be repeated."),
+    ] = [],  # noqa: B006 (Typer copies it)
+    tracking: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", callback=_address, help="Where browsers reach the service: https://track.shop.example"
+        ),
+    ] = "",
+    network: Annotated[bool, typer.Option(help="Try channels, impact.com's API and pages; each logs in once.")] = True,
+) -> None:
+    """Say what is wrong here and how to put it right; change nothing, and leave nothing anywhere."""
     service = assemble()
-    told, failed = report(service, as_json=as_json)
+    told, failed = report(service, Asked(network, tuple(storefront), tracking), as_json=as_json)
     service.database.close()
     typer.echo(told)
     if failed:

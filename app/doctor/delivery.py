@@ -6,11 +6,12 @@ from typing import Final
 from app.delivery import journal_store
 from app.delivery import store as deliveries
 from app.delivery.attempt import IMPACT, next_pull
+from app.delivery.channels import Probed
 from app.delivery.journal import SETTING, Journal
 from app.delivery.kept import Damaged, read_kept
 from app.delivery.removal import NotMarked
 from app.doctor.finding import Finding, Status
-from app.errors import ChannelUnavailable
+from app.errors import ChannelUnavailable, DeliveryError
 from app.event_type import HTTP_API
 from app.service import Service
 
@@ -70,6 +71,21 @@ def channels(service: Service) -> Iterator[Finding]:
             yield Finding("channel", Status.WARNING, f"{name}: {trouble.detail}", repair)
         else:
             yield Finding("channel", Status.FAILURE, f"{name} is used no more: {trouble.detail}", repair)
+
+
+def probes(service: Service) -> Iterator[Finding]:
+    """Try every channel in use, up to a file's first byte; each logs in once, and nothing is left anywhere."""
+    for name, channel in service.channels.items():
+        if not isinstance(channel, Probed):
+            continue
+        try:
+            seen = channel.probe()
+        except DeliveryError as error:
+            status = Status.WARNING if isinstance(error, ChannelUnavailable) else Status.FAILURE
+            repair = "Files wait meanwhile and leave by themselves once it is right."
+            yield Finding("probe", status, f"{name}: {error}", repair)
+        else:
+            yield Finding("probe", Status.OK, f"{name}: {seen}; nothing was left there.")
 
 
 def deliveries_that_wait(service: Service) -> Iterator[Finding]:

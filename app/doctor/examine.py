@@ -11,23 +11,27 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import __version__
 from app.doctor.api import api
+from app.doctor.cookie import calling_pages, cookie_settings
 from app.doctor.database import clock, database, schema
 from app.doctor.deadlines import deadlines
-from app.doctor.delivery import channels, deliveries_that_wait, journal, pull
-from app.doctor.finding import Finding, Look, Status
+from app.doctor.delivery import channels, deliveries_that_wait, journal, probes, pull
+from app.doctor.finding import Asked, Finding, Look, Status
 from app.doctor.privacy import fingerprint_key
 from app.doctor.settings import shown_settings
+from app.doctor.storefront import storefront
 from app.doctor.surroundings import disk, keys
+from app.doctor.web import Web
 from app.errors import Unavailable
 from app.service import Service
 
 AROUND: Final[tuple[Look, ...]] = (keys, disk)
+CONNECTING: Final[tuple[Look, ...]] = (api,)
 INSIDE: Final[tuple[Look, ...]] = (
     schema,
     clock,
     journal,
     channels,
-    api,
+    *CONNECTING,
     deliveries_that_wait,
     pull,
     deadlines,
@@ -35,14 +39,27 @@ INSIDE: Final[tuple[Look, ...]] = (
 )
 
 
-def examine(service: Service) -> list[Finding]:
+def examine(service: Service, asked: Asked = Asked(), web: Web | None = None) -> list[Finding]:  # noqa: B008 (frozen)
     """Return all findings; what a database that is not there would have told is left out."""
     found = [finding for one in AROUND for finding in one(service)]
+    found += [*cookie_settings(service, asked), *calling_pages(service, asked), *_abroad(service, asked, web)]
     reached = [*_guarded(database, service)]
     found += reached
     if all(finding.status is Status.OK for finding in reached):
-        found += [finding for one in INSIDE for finding in _guarded(one, service)]
+        looks = [one for one in INSIDE if asked.network or one not in CONNECTING]
+        found += [finding for one in looks for finding in _guarded(one, service)]
     return found
+
+
+def _abroad(service: Service, asked: Asked, web: Web | None) -> Iterator[Finding]:
+    """Yield what others say: the receivers of files, and the shop's pages if any are named."""
+    if not asked.network:
+        yield Finding("network", Status.OK, "Nothing was connected to: channels, impact.com and pages were not tried.")
+        return
+    yield from probes(service)
+    if asked.storefronts or asked.tracking:
+        web = web or Web(allow_private=service.settings.allow_private_hosts)
+        yield from storefront(web, service.settings, asked, service.clock)
 
 
 def _guarded(one: Look, service: Service) -> Iterator[Finding]:
@@ -55,9 +72,14 @@ def _guarded(one: Look, service: Service) -> Iterator[Finding]:
         yield Finding(one.__name__, Status.FAILURE, "The database has not the tables that tell it.", repair)
 
 
-def report(service: Service, *, as_json: bool) -> tuple[str, bool]:
+def report(
+    service: Service,
+    asked: Asked = Asked(),  # noqa: B008 (frozen)
+    *,
+    as_json: bool,
+) -> tuple[str, bool]:
     """Return the settings and findings as text, and whether something is amiss that must be seen to."""
-    settings, findings = shown_settings(service), examine(service)
+    settings, findings = shown_settings(service), examine(service, asked)
     failed = any(one.status is Status.FAILURE for one in findings)
     if as_json:
         told = {

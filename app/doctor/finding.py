@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""What the doctor finds, and what he is asked to look at."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,5 +25,14 @@ class Finding:
     repair: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whether anything is connected to, the shop's pages, and where browsers reach the service: addresses as given."""
+
+    network: bool = True
+    storefronts: tuple[str, ...] = ()
+    tracking: str = ""
+
+
 Look = Callable[[Service], Iterator[Finding]]
-"""Looks at one thing and changes nothing; no receiver of files is connected to, impact.com's API is asked once."""
+"""Looks at one thing and changes nothing."""

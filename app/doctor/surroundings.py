@@ -22,14 +22,20 @@ def keys(service: Service) -> Iterator[Finding]:
     """See whether every right has keys, and none has another's."""
     held = {right: set(getattr(service.settings, f"{right}_keys")) for right in Right}
     new = "Make one with `conversion-capture keys new`."
-    missing = [f"CAPTURE_{right.upper()}_KEYS" for right in (Right.ORDER, Right.EXPORT) if not held[right]]
+    missing = [f"CAPTURE_{right.upper()}_KEYS" for right in Right if not held[right]]
     if missing:
-        yield Finding("keys", Status.WARNING, f"There are no {' and no '.join(missing)}: those calls get 401.", new)
+        yield Finding("keys", Status.WARNING, f"There are no {' and no '.join(missing)}: {_WITHOUT}", new)
     shared = [f"{one} and {other}" for one, other in combinations(Right, 2) if held[one] & held[other]]
     if shared:
-        yield Finding("keys", Status.WARNING, f"The same key may do what is for {', and for '.join(shared)}.", new)
+        # One for reading signs people in to the dashboard, and stands in charts' settings: it must not be worth more.
+        bad = bool(held[Right.READ] & (held[Right.ORDER] | held[Right.EXPORT]))
+        told = f"The same key may do what is for {', and for '.join(shared)}."
+        yield Finding("keys", Status.FAILURE if bad else Status.WARNING, told, new)
     if not missing and not shared:
-        yield Finding("keys", Status.OK, "Orders and exports have keys, and no key has two rights.")
+        yield Finding("keys", Status.OK, "Orders, exports and readers have keys, and no key has two rights.")
+
+
+_WITHOUT: Final = "those calls get 401, and without a key to read nobody can sign in to the dashboard."
 
 
 def disk(service: Service) -> Iterator[Finding]:

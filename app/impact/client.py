@@ -51,7 +51,7 @@ class Answer:
     """What impact.com said: the JSON object, and its headers."""
 
     body: Mapping[str, Any]
-    limits: Mapping[str, str]
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ ONE_LINE_LEVELS: Final = frozenset({"order", "chained"})
 EVENT_CODE: Final = "EventCode"
 """Names the event within a mobile app, whose System App ID stands under ActionTrackerId."""
 EVENT_CODE_LENGTH: Final = 128
+CUSTOMER_EMAIL: Final = "CustomerEmail"
+"""A hash of the customer's address, never the address."""
+TRACKING_CONSENT: Final = "TrackingConsent"
+"""Whether the visitor consented to tracking."""
 
 
 class Kind(StrEnum):
@@ -110,13 +114,15 @@ _EXTRA = (
     + _order("OrderRebate", Kind.DECIMAL, csv=False)
     + _order("OrderPromoCodeDesc LocationId LocationName LocationType", csv=False)
     + _order("PaymentType", max_length=32)
-    + _order("GiftPurchase TrackingConsent", Kind.BOOLEAN, csv=False)
+    + _order("GiftPurchase", Kind.BOOLEAN, csv=False)
+    # Described for the API alone; a program whose files may say it too names it among its columns.
+    + _order(TRACKING_CONSENT, Kind.BOOLEAN)
     + _order("Note SubId1 SubId2 SubId3 SharedId")
     + _order("DispositionCode", max_length=64)
     # About the customer
     + _order("CustomProfileId", max_length=70)
     + _order("CustomClickId", csv=False)
-    + _order("CustomerEmail", Kind.EMAIL_HASH, 64)
+    + _order(CUSTOMER_EMAIL, Kind.EMAIL_HASH, 64)
     + _order("CustomerCity CustomerPostCode CustomerRegion CustomerCountry IpAddress PhoneNumber CallerId")
     + _order("CountryCode", max_length=2)
     + _order("UserAgent UniqueUrl", max_length=2000)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from sqlalchemy import Row
 from sqlmodel import Session
 
+from app.clicks.click import GRANTED, IMPLIED
 from app.config import DEFAULT_EVENT_TYPE, Settings
 from app.conversions import store as conversions
 from app.conversions.store import Recorded
@@ -22,7 +23,13 @@ from app.submissions.store import Objection, objections_to_orders, order_verdict
 
 SHOWN: Final = 10
 """So many attempts at a delivery are told of, the last ones, and so many places of a reason, the first ones."""
-_SOURCES: Final = {"get": "by /capture", "post": "by the script", "redirect": "by a redirect"}
+SOURCES: Final = {"get": "by /capture", "post": "by the script", "redirect": "by a redirect"}
+
+
+_CONSENTS: Final = {
+    GRANTED: " The page said that the visitor had consented.",
+    IMPLIED: " The page said nothing of the visitor's consent.",
+}
 
 
 def explain(session: Session, settings: Settings, key: tuple[str, str], now: datetime) -> Explanation:
@@ -77,12 +84,13 @@ def _click(session: Session, settings: Settings, newest: Recorded) -> Iterator[S
         return
     row = store.click(session, order.click_id)
     if row is not None:
-        text = f"Its click was captured {_SOURCES.get(row.source, row.source)}."
+        text = f"Its click was captured {SOURCES.get(row.source, row.source)}."
         days = (order.event_date.astimezone(UTC) - row.captured_at).days
         if row.captured_at > order.event_date:
             text += " That was after the order."
         elif days > settings.cookie_days:
             text += f" That was {days} days before the order, and the cookie lives for {settings.cookie_days}."
+        text += _CONSENTS.get(row.consent, "")
         yield Step(at=row.captured_at, stage=Stage.CLICK, text=text)
         return
     text = (

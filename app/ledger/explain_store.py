@@ -18,9 +18,10 @@ MOST: Final = 50
 
 
 def click(session: Session, click_id: str) -> Row[Any] | None:
-    """Return when and how a click was captured; one that is not filed yet lies in a table that is small."""
+    """Return when, where and how a click was captured; one that is not filed yet lies in a table that is small."""
     for table in (CLICK, NEW_CLICK):
-        captured: Select[Any] = select(table.c.captured_at, table.c.source).where(table.c.click_id == click_id)
+        told = table.c.captured_at, table.c.source, table.c.landing_url, table.c.consent
+        captured: Select[Any] = select(*told).where(table.c.click_id == click_id)
         if (row := session.connection().execute(captured.order_by(table.c.captured_at).limit(1)).first()) is not None:
             return row
     return None

@@ -137,7 +137,7 @@ def show_export(session: Session, row: Row[Any]) -> ExportView:
         requested_at=row.requested_at,
         ended_at=row.ended_at,
         failure=row.failure,
-        batches=_views(session, batches.batches_of(session, row.id)),
+        batches=batch_views(session, batches.batches_of(session, row.id)),
         exported=row.exported,
         held=row.held,
         expired=row.expired,
@@ -174,7 +174,7 @@ def list_batches(session: Session, after: int) -> BatchPage:
     rows = batches.list_batches(session, after)
     more = len(rows) > batches.PAGE
     shown = rows[: batches.PAGE]
-    return BatchPage(items=_views(session, shown), next=str(shown[-1].id) if more else None)
+    return BatchPage(items=batch_views(session, shown), next=str(shown[-1].id) if more else None)
 
 
 def find_batch(session: Session, batch_id: str) -> Row[Any]:
@@ -218,7 +218,8 @@ def _pull_expected_by(settings: Settings, attempts: Sequence[Row[Any]]) -> datet
     return next_pull(left[-1], settings.folder_pulled_at) if left else None
 
 
-def _views(session: Session, rows: Sequence[Row[Any]]) -> list[BatchView]:
+def batch_views(session: Session, rows: Sequence[Row[Any]]) -> list[BatchView]:
+    """Return batches with the state that each is in."""
     numbers = [row.id for row in rows]
     attempts, stuck = deliveries.attempts(session, numbers), deliveries.stuck(session, numbers)
     known = results(session, numbers)

@@ -18,6 +18,7 @@ from app.conversions.record import Outcome, Result, record
 from app.database import Database
 from app.errors import Conflict, Failure, Fault, InvalidInput, TooLarge, Unavailable
 from app.ledger.orders import show_new, show_one
+from app.metrics import count_order, count_orders
 
 Record = Callable[[Order, datetime], Awaitable[Result]]
 """Makes an order durable and says what became of it."""
@@ -44,7 +45,16 @@ class Intake:
         self._types = {key: settings.event_type(key) for key in settings.event_type_keys}
 
     async def accept(self, body: bytes, now: datetime) -> Accepted:
-        """Record the order that `body` describes. Raises InvalidInput, Conflict or Unavailable."""
+        """Record the order that `body` describes, and count it. Raises InvalidInput, Conflict or Unavailable."""
+        try:
+            accepted = await self._accept(body, now)
+        except Failure as failure:
+            count_order(failure.status)
+            raise
+        count_order(accepted.status)
+        return accepted
+
+    async def _accept(self, body: bytes, now: datetime) -> Accepted:
         result = await self._record(read_order(body, self._rules, now), now)
         order = result.order
         match result.outcome:
@@ -123,9 +133,10 @@ def accept_many(database: Database, settings: Settings, body: bytes, now: dateti
 
 
 def told(answers: Sequence[dict[str, Any]]) -> bytes:
-    """Return answers as NDJSON. Raises Unavailable if the database was away for all of them."""
+    """Return answers as NDJSON, and count them. Raises Unavailable if the database was away for all of them."""
     if answers and all(answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE for answer in answers):
         raise Unavailable("The database cannot be used now; repeat the call in a few seconds.")
+    count_orders(answer["status"] for answer in answers)
     return b"".join(json.dumps(answer, ensure_ascii=False).encode() + b"\n" for answer in answers)
 
 

@@ -1,10 +1,11 @@
 """HTTP of orders."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from app.config import DEFAULT_EVENT_TYPE
 from app.conversions.credit_body import CreditBody, read_credit
@@ -13,6 +14,8 @@ from app.conversions.order_body import OrderBody
 from app.database import DatabaseDep
 from app.errors import NotFound
 from app.ledger import intake
+from app.ledger.collect import collect
+from app.ledger.evidence import Evidence, as_text
 from app.ledger.explain import explain
 from app.ledger.explanation import Explanation
 from app.ledger.intake_table import accept_table
@@ -203,3 +206,40 @@ def get_explanation(
     """Say why an order was credited or not, step by step, and what can still be done."""
     with database.snapshot() as session:
         return explain(session, settings, (event_type, order_id), now)
+
+
+_EVIDENCE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "A file, as text or with `?format=json` as JSON.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+        "model": Evidence,
+    }
+}
+
+
+@router.get(
+    "/orders/{order_id}/evidence",
+    dependencies=[Depends(requires(Right.READ, Right.ORDER))],
+    response_class=Response,
+    responses=_EVIDENCE | problems(401, 403, 404, 422, 503),
+)
+def get_evidence(
+    order_id: OrderId,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    now: Now,
+    event_type: str = DEFAULT_EVENT_TYPE,
+    form: Annotated[Literal["text", "json"], Query(alias="format")] = "text",
+) -> Response:
+    """Return what is on record of an order as a file for a partner's claim: nothing in it tells who the customer is."""
+    with database.snapshot() as session:
+        told = collect(session, settings, (event_type, order_id), now)
+    is_json = form == "json"
+    name = f"evidence-{re.sub('[^A-Za-z0-9._-]', '_', order_id)}.{'json' if is_json else 'txt'}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    content = told.model_dump_json(indent=2) if is_json else as_text(told)
+    return Response(content, media_type="application/json" if is_json else "text/plain", headers=headers)

@@ -21,6 +21,7 @@ from app.conversions import store as conversions
 from app.conversions.order import Order
 from app.conversions.store import Recorded
 from app.event_type import EventType
+from app.impact.columns import TRACKING_CONSENT
 from app.impact.currency import DECIMALS
 from app.ledger import store
 from app.ledger.mending import Chosen, Later, Left, Refused, why_it_stays
@@ -132,5 +133,6 @@ def _rendered(orders: Sequence[Order], event_type: EventType, limit: AgeLimit, n
 def _lines(content: bytes) -> dict[str, Lines]:
     """Return the lines of each order of a file."""
     rows: Iterable[dict[str, str]] = csv.DictReader(io.StringIO(content.decode(), newline=""))
-    said = ({column: value for column, value in row.items() if value} for row in rows)
+    said = ({column: value for column, value in row.items() if value and column != TRACKING_CONSENT} for row in rows)
+    # What the click adds of its own is no setting, and goes with the click.
     return {order_id: list(lines) for order_id, lines in groupby(said, key=lambda row: row.get("OrderId", ""))}

@@ -22,6 +22,7 @@ from app.delivery.calls_store import UNANSWERED, CallState
 from app.delivery.file_submissions import LIST, listed
 from app.errors import ApiRefused, ApiUnavailable, BudgetSpent, CredentialsRefused, DeliveryError
 from app.event_type import HTTP_API
+from app.metrics import count_reasons
 from app.submissions import follow_store, record_store
 from app.submissions.record import Trouble, arrived, record_call, record_file, settle_calls, settle_file
 from app.submissions.refusal import codes_of
@@ -35,6 +36,7 @@ from app.submissions.submission import (
     Told,
     read_error,
     read_submission,
+    reasons_in,
 )
 
 logger = logging.getLogger(__name__)
@@ -138,6 +140,8 @@ class Follower:
             if is_over(call.started_at, now) and not (told and told.is_complete):
                 logger.error("submission.given_up", extra={"call": call.id})
                 follow_store.answered(session, call.id)
+        if told is not None and told.is_complete:
+            count_reasons(reasons_in(told.error_reason) or filter(None, [told.error_type]))
 
     # Batches ----------------------------------------------------------------------------------------------------
 
@@ -230,6 +234,9 @@ class Follower:
                 settle_file(session, batch, Source.API, now)
             later = wait(looks, self._settings.file_poll_seconds)
             follow_store.put_off(session, UNCONFIRMED, file.batch, file.token, looks, later)
+        for told, errors in news:
+            if told.is_complete:
+                count_reasons([reason for row in errors for reason in row.reasons] or reasons_in(told.error_reason))
 
     def _settle_calls(self, row: Row[Any], now: datetime) -> None:
         """Make sure that a batch of calls gets its result once they are all judged."""

@@ -143,6 +143,19 @@ def submissions_of_revision(session: Session, settings: Settings, revision_id: i
     return show(session, settings, rows)
 
 
+def submissions_of_batch(session: Session, settings: Settings, batch: int) -> list[SubmissionView]:
+    """Return what impact.com shows of a batch: of its file, or the first of its calls."""
+    return show(session, settings, store.of_batch(session, batch, store.PAGE))
+
+
+def newest_submissions(session: Session, settings: Settings, before: int) -> SubmissionPage:
+    """Return a page of submissions, the newest first; `next` is what to give as `before` for the next one."""
+    rows = store.newest(session, before, store.PAGE + 1)
+    shown = rows[: store.PAGE]
+    more = len(rows) > len(shown)
+    return SubmissionPage(items=show(session, settings, shown), next=str(shown[-1].id) if more else None)
+
+
 def reasons_of(objections: Iterable[Objection]) -> list[ReasonView]:
     """Return why something was not taken, as it is shown; each reason once."""
     return [ReasonView.of(one.code, line=one.line, sku=one.sku) for one in dict.fromkeys(objections)]

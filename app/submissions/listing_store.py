@@ -53,6 +53,18 @@ def batches_of(session: Session, numbers: Collection[int]) -> dict[int, Row[Any]
     return {row.id: row for row in session.connection().execute(named)} if numbers else {}
 
 
+def newest(session: Session, before: int, most: int) -> Sequence[Row[Any]]:
+    """Return the newest submissions of those with a number below `before`, newest first."""
+    statement = _SHOWN.where(SUBMISSION.c.id < before).order_by(SUBMISSION.c.id.desc()).limit(most)
+    return session.connection().execute(statement).all()
+
+
+def of_batch(session: Session, batch: int, most: int) -> Sequence[Row[Any]]:
+    """Return the first submissions of a batch: of its file, or of its calls."""
+    statement = _SHOWN.where(SUBMISSION.c.batch == batch).order_by(SUBMISSION.c.id).limit(most)
+    return session.connection().execute(statement).all()
+
+
 def _with_reason(session: Session, statement: Select[Any], reason: str, after: int) -> Sequence[Row[Any]]:
     """Return a page of those submissions that have a reason, looked through by the reason's own index."""
     connection, error = session.connection(), SUBMISSION_ERROR.c

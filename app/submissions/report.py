@@ -33,7 +33,7 @@ _BAD: Final = frozenset({"validation", "contract error", "error", "failed", "fai
 _SIGNS: Final = re.compile(r"[^a-z0-9]")
 _HINT: Final = (
     "An error report has a column Reason (or Error) and one of Line and OrderId; a summary has TotalErrors and FileName"
-    " or TotalRecords; see docs/results.md. Nothing was recorded."
+    " or TotalRecords; see docs/how-to/results-by-hand.md. Nothing was recorded."
 )
 
 Row = Mapping[str, str | None]

@@ -1,5 +1,6 @@
 """The lines that a database puts together are those of `render`, byte by byte, on both databases."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.batches.batch import AgeLimit, BatchFile, Credits, assemble, lines_of, render
+from app.batches.build import load_as_told
 from app.batches.lines_store import read_lines
+from app.clicks.store import NewClick, add_new
 from app.conversions import store
 from app.conversions.order import Item, Order, merge
 from app.conversions.record import record
@@ -170,6 +173,25 @@ def test_whatever_an_order_holds_its_lines_are_the_same(
     event_type = LEVELS[level]
     fitting = [name for name in columns if event_type.has_item_lines or name not in ITEM_COLUMNS]
     assert_same(database, orders, event_type.model_copy(update={"columns": tuple(fitting)}))
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_consent_comes_from_the_click_where_the_event_type_asks_for_it(database: Database, asks: bool) -> None:
+    """Only what the visitor said: not silence, not of a click that is unknown; and the shop's own word goes before."""
+    known = {"given": "granted", "silent": "implied", "older": None}
+    with database.transaction() as session:
+        add_new(session, [NewClick(name, NOW, consent=consent) for name, consent in known.items()])
+    orders = [order(f"by-{name}", click_id=name, items=1) for name in (*known, "gone", None)]
+    orders += [order("own", click_id="given", items=1, extra={"TrackingConsent": "false"})]
+    event_type = PLAIN.model_copy(update={"columns": ("TrackingConsent",), "tracking_consent": asks})
+    revisions, _ = recorded(database, orders)
+    with database.snapshot() as session:
+        told = [one.order for one in load_as_told(session, event_type, revisions)]
+    file = put_together(database, revisions, told, event_type)
+    assert file == render("x.csv", told, event_type, LIMIT, NOW)
+    lines = csv.DictReader(file.content.decode().splitlines())
+    said = {line["OrderId"]: line["TrackingConsent"] for line in lines if line["TrackingConsent"]}
+    assert said == {"own": "false"} | ({"by-given": "true"} if asks else {})
 
 
 OF_KIND = {Kind.DECIMAL: "1.50", Kind.INTEGER: "7", Kind.BOOLEAN: "true", Kind.DATETIME: "2026-11-20T18:00:22Z"}

@@ -44,7 +44,7 @@ def test_a_landing_is_kept_in_a_cookie_and_a_row(shop: Shop) -> None:
         "referrer_origin": "https://blog.example",
         "user_agent_family": "Firefox",
         "source": "get",
-        "consent": None,
+        "consent": "implied",
     }
 
 
@@ -184,6 +184,18 @@ def test_where_consent_is_required_nothing_happens_without(shop: Shop) -> None:
 def test_where_consent_is_required_and_given_the_click_is_kept(shop: Shop, arrived: Arrival) -> None:
     """After a yes the landing counts like any other."""
     assert len(cookies_of(shop.capture(arrived, consent="required"))) == 2
+    assert shop.row().consent == "granted"
+
+
+def test_a_consent_that_is_given_later_is_kept_with_the_click(shop: Shop) -> None:
+    """The banner is answered after the landing; and what was said once is not taken back by a page that is silent."""
+    for arrived, known in (
+        (arrival(NAMED), "implied"),
+        (post({"im_ref": ID, "consent": True}), "granted"),
+        (arrival(NAMED), "granted"),
+    ):
+        shop.capture(arrived)
+        assert shop.row().consent == known
     assert shop.row().click_id == ID
 
 

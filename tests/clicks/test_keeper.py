@@ -116,7 +116,7 @@ def settled(keeper: Keeper, folder: Path) -> Callable[[], bool]:
 
 def numbers() -> dict[str, int]:
     """Return the counters of what became of notes."""
-    samples = metrics.exposition(notes=0, size=0, limit=0, held=False).decode().splitlines()
+    samples = metrics.exposition([]).decode().splitlines()
     counts = [line.rpartition(" ") for line in samples if line.startswith("capture_notes_total")]
     return {name.split('"')[1]: round(float(number)) for name, _, number in counts}
 

@@ -1,5 +1,6 @@
 """One row per click id, on a real database."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -94,9 +95,16 @@ def test_notes_take_effect_in_their_order(shop: Shop) -> None:
     st.none() | st.text(max_size=MAX_LANDING_URL),
     st.none() | st.text(max_size=MAX_ORIGIN),
     st.none() | st.text(max_size=MAX_FAMILY),
+    st.sampled_from([None, "granted", "implied"]),
 )
 def test_a_note_comes_out_of_the_spool_as_it_went_in(
-    click_id: str, at: datetime, source: str, url: str | None, origin: str | None, family: str | None
+    click_id: str,
+    at: datetime,
+    source: str,
+    url: str | None,
+    origin: str | None,
+    family: str | None,
+    consent: str | None,
 ) -> None:
     """Every field of a click, and the clicks of a withdrawal, on one line of plain ASCII."""
     kept = NewClick(
@@ -106,6 +114,7 @@ def test_a_note_comes_out_of_the_spool_as_it_went_in(
         referrer_origin=origin,
         user_agent_family=family,
         source=source,
+        consent=consent,
     )
     for note in (Note(kept), Note(forget=frozenset({ClickId(click_id), ClickId(ID)}))):
         line = note_to_json(note)
@@ -114,6 +123,18 @@ def test_a_note_comes_out_of_the_spool_as_it_went_in(
         read = note_from_json(line)
         assert read.forget == note.forget
         assert read.record == note.record
+
+
+RELEASED = ("click_id", "captured_at", "landing_url", "referrer_origin", "user_agent_family", "source")
+"""What a record in the spool has had since the first release."""
+
+
+def test_two_versions_replay_each_other_s_spool() -> None:
+    """A line has the record of the first release, whatever stands beside it; and one without consent is taken."""
+    line = json.loads(note_to_json(Note(click(ID)._replace(consent="granted"))))
+    assert tuple(line["record"]) == RELEASED
+    older = json.dumps({"record": line["record"], "forget": []}).encode()
+    assert note_from_json(older) == Note(click(ID))
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"1", b'{"record":{"click_id":1},"forget":[]}', b'{"record":1}'])
@@ -147,13 +168,17 @@ def file_all(database: Database, step: int = 3) -> None:
 
 
 def test_a_crowd_is_filed_as_if_each_had_come_alone(database: Database) -> None:
-    """Every field as it came; of several with one id, and of one that is on record, the first counts."""
+    """Every field as it came; of several with one id, and of one that is on record, the first counts.
+
+    But a consent that any of them brings stays.
+    """
     visitor = "https://blog.example", "Mobile Safari", "redirect", "granted"
     odd = NewClick("a/b==", NOW, "https://shop.example/ä", *visitor)
     with database.transaction() as session:
         write(session, Note(click("known", 1)))
     appended(database, click("B", 5), odd, click("known", 9), click("B", 7))
-    appended(database, click("B", 6), *(click(f"C-{number}", number) for number in range(20)))
+    consents = [click("known", 9)._replace(consent="granted"), click("B", 8)._replace(consent="granted")]
+    appended(database, click("B", 6), *consents, *(click(f"C-{number}", number) for number in range(20)))
     assert set(filed(database)) == {"known"}
     file_all(database)
     found = filed(database)
@@ -161,6 +186,9 @@ def test_a_crowd_is_filed_as_if_each_had_come_alone(database: Database) -> None:
     assert found["a/b=="] == tuple(odd)
     assert found["known"][1] == NOW + timedelta(seconds=1)
     assert found["B"][1] == NOW + timedelta(seconds=5)
+    assert {name: row[-1] for name, row in found.items() if row[-1]} == dict.fromkeys(
+        ["known", "B", "a/b=="], "granted"
+    )
     with database.transaction() as session:
         assert not file_some(session, 10)
 

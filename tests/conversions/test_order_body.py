@@ -96,6 +96,7 @@ EXTRA = {
     "EventCode": WORDS,
     "Note": WORDS,
     "OrderTax": AMOUNTS,
+    "CustomerEmail": mostly(st.just(f'"{"a" * 64}"'), st.just('"a@b.example"'), 5),
     "GiftPurchase": st.sampled_from(["true", '"true"']),
     "Date1": WHEN,
 }
@@ -119,6 +120,7 @@ ORDERS = objects(
         "customer_id": WORDS,
         "customer_status": WORDS,
         "extra": objects({}, EXTRA),
+        "customer_email": mostly(st.sampled_from(['"a@b.example"', "null"]), st.sampled_from(['"a@b"', '" "', "7"]), 5),
         "parent": mostly(
             st.just("null"), objects({"order_id": WORDS}, {"event_type": st.sampled_from(['"b2b"', '"app"'])}), 4
         ),

@@ -419,7 +419,7 @@ def test_hours_that_clocks_skip_or_repeat(when: str, seen: str | None) -> None:
         ('[columns]\namount = "X"\nunit_price = "Y"', "not both"),
         (
             'dekimal = ","\n[columns]\norder_id = "X"',
-            "dekimal: there is no such key; docs/import.md has those that there are",
+            "dekimal: there is no such key; docs/reference/import-files.md has those that there are",
         ),
         ('delimiter = ";"', "columns: this is required"),
     ],
@@ -439,7 +439,7 @@ def test_a_column_that_the_file_does_not_have_is_named() -> None:
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_examples_of_the_documentation_are_mappings(number: int) -> None:
     """Who copies one has a mapping that is read."""
-    text = (Path(__file__).parent.parent.parent / "docs" / "import.md").read_text("utf-8")
+    text = (Path(__file__).parent.parent.parent / "docs" / "reference" / "import-files.md").read_text("utf-8")
     assert read_mapping(text.split("```toml\n")[1 + number].partition("```")[0]).columns["order_id"]
 
 

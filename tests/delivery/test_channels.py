@@ -9,15 +9,18 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from app.delivery.channels import CHANNELS
+from app.delivery.channels import CHANNELS, Probed
+from app.delivery.channels.email import EmailChannel
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.parcel import CHUNK, Parcel
-from app.errors import ChannelUnavailable, LeaseLost
+from app.errors import ChannelRefused, ChannelUnavailable, CredentialsRefused, LeaseLost
 from tests.delivery.email_server import email
-from tests.delivery.ftp_server import ftp, ftps
-from tests.delivery.receiver import NAME, PARCEL, Receiver, ignore
-from tests.delivery.sftp_server import sftp
+from tests.delivery.ftp_server import channel as ftp_channel
+from tests.delivery.ftp_server import ftp, ftps, kept
+from tests.delivery.receiver import NAME, PARCEL, Receiver, ignore, own_settings, settings
+from tests.delivery.sftp_server import openssh, scripted_server, sftp
 
 
 @contextmanager
@@ -212,3 +215,49 @@ def test_the_name_appears_only_when_the_file_is_whole_and_on_disk(tmp_path: Path
         ("file.renamed", {".csv": size}),
         ("folder.synced", {".csv": size}),
     ]
+
+
+def test_a_receiver_can_be_tried_without_leaving_anything(receiver: Receiver) -> None:
+    """Somebody who sets a channel up sees that it works before the first file, and impact.com gets no test file."""
+    assert isinstance(receiver.channel, Probed)
+    seen = receiver.channel.probe()
+    assert seen
+    assert receiver.arrived is None or receiver.arrived() == []
+    receiver.channel.send(PARCEL, ignore)
+    receiver.channel.probe()
+    assert receiver.files() == {NAME: PARCEL.content}
+
+
+def test_a_receiver_that_is_away_is_seen(receiver: Receiver) -> None:
+    """A try says what is wrong, as a delivery would."""
+    assert isinstance(receiver.channel, Probed)
+    receiver.break_down()
+    with pytest.raises(ChannelUnavailable) as away:
+        receiver.channel.probe()
+    assert str(away.value).endswith(".")
+    receiver.repair()
+    receiver.channel.probe()
+
+
+def test_a_try_logs_in_once(tmp_path: Path) -> None:
+    """A wrong password is shown once, since accounts are locked after a few."""
+    with email(tmp_path) as receiver:
+        own = own_settings(receiver.channel)
+        wrong = EmailChannel(own.model_copy(update={"password": SecretStr("wrong")}), settings(channel="email"))
+        with pytest.raises(CredentialsRefused):
+            wrong.probe()
+    with scripted_server(tmp_path) as server:
+        with pytest.raises(CredentialsRefused):
+            server.channel(password="wrong").probe()
+        assert server.logins == ["wrong"]
+
+
+@pytest.mark.system
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Every file would be refused."""
+    with openssh(tmp_path) as server, pytest.raises(ChannelRefused, match="CAPTURE_SFTP_DIRECTORY"):
+        server.channel(directory="nowhere").probe()
+    with kept(tmp_path, None) as receiver:
+        port = own_settings(receiver.channel).port
+        with pytest.raises(ChannelRefused, match="CAPTURE_FTP_DIRECTORY"):
+            ftp_channel(port, directory="nowhere").probe()

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from app import cli, worker
 from app.batches.batch import BatchKind
 from app.batches.store import BATCH, UNCONFIRMED, UNDELIVERED
+from app.clicks.store import NewClick, add_new
 from app.conversions.record import record
 from app.conversions.store import REVISION
 from app.delivery import calling, calls_store, deliver
@@ -109,6 +110,29 @@ def act(service: Service, what: str, place: int = 0) -> Any:
         answer = client.post(f"/batches/{one}/{what}", headers=bearer(EXPORT_KEY))
     service.stopping.clear()
     return answer
+
+
+def test_a_call_says_that_the_visitor_consented(calling_service: Service, impact: Impact) -> None:
+    """Where the event type asks for it: of a click with the visitor's word, and of no other."""
+    service = calling_service
+    with service.database.transaction() as session:
+        add_new(session, [NewClick("given", NOW, consent="granted"), NewClick("silent", NOW, consent="implied")])
+    asking = EventType(campaign_id=1000, action_tracker_id=4321, tracking_consent=True)
+    with_settings(service, impact, event_types={"default": asking})
+    record(service.database, [order("A", click_id="given"), order("B", click_id="silent")], NOW)
+    export(service, "C")
+    told = {fields["OrderId"]: fields.get("TrackingConsent") for _, _, fields in impact.calls}
+    assert told == {"A": "true", "B": None, "C": None}
+
+
+def test_evidence_of_an_order_that_left_by_a_call_names_the_call(calling_service: Service, impact: Impact) -> None:
+    """There is no file at impact.com that could be looked at."""
+    export(calling_service, "A")
+    assert impact.orders() == ["A"]
+    with TestClient(create_app(calling_service, with_worker=False)) as client:
+        told = client.get("/orders/A/evidence?format=json", headers=bearer(READ_KEY)).json()
+    [sent] = told["sent"]
+    assert [(one["channel"], one["outcome"]) for one in sent["deliveries"]] == [("impact.com's API", "queued")]
 
 
 # The way ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.impact.outcomes import HOW, LISTS, NextStep, known_reasons, reason, step_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "reasons.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "reasons.md"
 FIX, LATER, NEVER, ASK = (
     NextStep.FIX_AND_RESEND,
     NextStep.RESEND_LATER,
@@ -114,7 +114,7 @@ def test_several_reasons_are_final_only_together(codes: list[str]) -> None:
 
 
 def test_the_page_says_what_the_service_knows() -> None:
-    """docs/reasons.md has each code once, with its meaning, its next step and what to do."""
+    """docs/reference/reasons.md has each code once, with its meaning, its next step and what to do."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+) \| `([a-z_]+)` \| (.+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     expected = [(code, one.meaning, one.next_step.value, one.what_to_do) for code, one in known_reasons().items()]
     assert sorted(rows) == sorted(expected)

@@ -686,7 +686,11 @@ def test_answers_are_json_that_says_what_is_recorded(sent: Shop) -> None:
 # What is written about it ---------------------------------------------------------------------------------------
 
 ROOT = Path(__file__).parent.parent.parent
-README, LIFE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/order-life.md"))
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = "".join(
+    (ROOT / "docs" / name).read_text("utf-8")
+    for name in ("reference/states.md", "reference/error-codes.md", "how-to/corrections.md")
+)
 SOURCES = [
     ROOT / "app" / name
     for name in (
@@ -717,9 +721,9 @@ def test_the_readmes_refund_is_taken(client: TestClient) -> None:
 
 
 def test_every_message_and_state_can_be_looked_up() -> None:
-    """A code, a state or a reason that the service can say stands in docs/order-life.md."""
+    """A code, a state or a reason that the service can say stands in docs/reference, or on the page of corrections."""
     said = {code for one in SOURCES for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', one.read_text("utf-8"))}
     waits = set(ParentState) - {ParentState.DELIVERED}
     words = {*said, *STANDARD_REASONS, *OrderState, *CorrectionState, *waits, NO_ATTRIBUTION}
-    assert {word for word in words if f"`{word}`" not in LIFE} == set()
+    assert {word for word in words if f"`{word}`" not in PAGES} == set()
     assert len(said) > 35

@@ -1,6 +1,7 @@
 """Importing files: every line is recorded, was there, or is rejected with its reason; again and after a kill, too."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -222,6 +223,23 @@ def test_two_lines_of_ndjson_may_be_one_order(take: Callable[..., Tally], databa
     content = "".join(json.dumps(each) + "\n" for each in (one, one, other))
     assert take(content).lines == {RECORDED: 1, PRESENT: 1, REJECTED: 1}
     assert [each.currency for each in recorded(database)] == ["USD"]
+
+
+def test_a_shop_s_column_of_addresses_comes_in_as_hashes(
+    take: Callable[..., Tally], database: Database, tmp_path: Path
+) -> None:
+    """As with POST /orders: an empty cell is none, and what is no address is rejected without being quoted."""
+    header = OWN.replace("CustomerId", "customer_email")
+    lines = [line(name).replace(",u1,", f",{address},") for name, address in EMAILS.items()]
+    take("\r\n".join((header, *lines, "")))
+    hashed = hashlib.sha256(b"anna@shop.example").hexdigest()
+    assert {one.order_id: dict(one.extra) for one in recorded(database)} == {"A": {"CustomerEmail": hashed}, "B": {}}
+    [rejected] = rows(tmp_path / "rejects.csv")
+    assert (rejected["OrderId"], rejected["RejectCode"]) == ("C", "INVALID_EMAIL")
+    assert "anna" not in rejected["RejectReason"]
+
+
+EMAILS = {"A": "Anna@shop.example", "B": "", "C": "anna at shop"}
 
 
 def test_csv_over_http(client: TestClient, database: Database) -> None:

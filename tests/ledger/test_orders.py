@@ -1,7 +1,9 @@
 """Orders over HTTP: taken exactly once, refused with every reason, found again, on both databases."""
 
+import hashlib
 import itertools
 import json
+import logging
 import random
 import shutil
 import unicodedata
@@ -30,6 +32,7 @@ from app.main import create_app
 from app.migrations import migrate
 from app.security import hash_of
 from app.service import Service
+from app.tables import METADATA
 from tests.conftest import Clock, driver
 from tests.servers import Postgres
 from tests.support import EXPORT_KEY, ORDER_KEY, READ_KEY, bearer, body, parse_rfc4180, work
@@ -299,6 +302,49 @@ def test_lines_of_one_sku_are_one_line(shared: TestClient) -> None:
         {"sku": "A", "category": "Tools", "quantity": 5, "amount": "7"},
     ]
     assert post(shared, body("merged", event_date=shown["event_date"], items=merged)).status_code == 200
+
+
+ADDRESS = " Anna.Smith@Shop.Example"
+HASHED = hashlib.sha256(b"anna.smith@shop.example").hexdigest()
+
+
+def test_an_address_is_kept_as_its_hash_alone(
+    client: TestClient, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No answer, table, file or log has it; and the same order again may bring the one or the other."""
+    caplog.set_level(logging.DEBUG)
+    by_address = body("E-1", customer_email=ADDRESS)
+    by_hash = {name: one for name, one in by_address.items() if name != "customer_email"}
+    answers = [post(client, by_address), post(client, by_hash | {"extra": {"CustomerEmail": HASHED}})]
+    assert [one.status_code for one in answers] == [201, 200]
+    bulked = bulk(client, [by_address, body("E-2", customer_email=ADDRESS)])
+    assert [one["status"] for one in bulked] == [200, 201]
+    put = client.put("/orders/E-2", json=body("E-2", customer_email=ADDRESS, promo_code="X"), headers=ORDERING)
+    assert put.status_code == 200
+    told = " ".join([*(one.text for one in (*answers, put)), json.dumps(bulked), caplog.text])
+    with database.snapshot() as session:
+        tables = {name: session.connection().execute(select(one)).all() for name, one in METADATA.tables.items()}
+    assert HASHED in str(tables["revision"])
+    assert "anna" not in (told + str(tables)).lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"customer_email": "anna.smith at shop.example"}, "INVALID_EMAIL"),
+        ({"customer_email": "anna.smith@shop"}, "INVALID_EMAIL"),
+        ({"customer_email": " "}, "BLANK"),
+        ({"customer_email": ["anna.smith@shop.example"]}, "INVALID"),
+        ({"customer_email": ADDRESS, "extra": {"CustomerEmail": HASHED}}, "EMAIL_TWICE"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_unquoted(shared: TestClient, changes: dict[str, Any], code: str) -> None:
+    """The field is named, and what it held is repeated nowhere."""
+    answer = post(shared, body("E-3", **changes))
+    assert [(one["pointer"], one["code"]) for one in problem(answer, 422, code)["errors"]] == [
+        ("/customer_email", code)
+    ]
+    assert "anna" not in answer.text.lower()
 
 
 # What is refused --------------------------------------------------------------------------------------------------

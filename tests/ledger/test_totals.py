@@ -264,3 +264,12 @@ def test_adding_to_a_day_touches_no_index(postgres: Postgres, migrated_postgres:
         with psycopg.connect(url) as connection:
             counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname LIKE 'daily_%'"
             assert connection.execute(counts).fetchall() == [(199, 199), (199, 199)]
+
+
+def test_a_day_that_is_given_twice_is_refused(client: TestClient) -> None:
+    """Which of the two is meant is not guessed."""
+    answer = client.get("/totals?from=2026-11-01&to=2026-11-02&to=2026-11-30", headers=bearer(READ_KEY))
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422,
+        [{"code": "INVALID_PARAMETER", "detail": "Give it once.", "pointer": "/query/to"}],
+    )

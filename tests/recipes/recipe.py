@@ -39,7 +39,7 @@ _BLOCK: Final = re.compile(r"^```(?P<language>\S+) (?P<name>\S+)\n(?P<code>.*?)^
 
 def blocks(document: str) -> dict[str, str]:
     """Return the named code blocks of a recipe."""
-    text = (ROOT / "docs" / "recipes" / document).read_text("utf-8")
+    text = (ROOT / "docs" / "how-to" / document).read_text("utf-8")
     return {found["name"]: found["code"] for found in _BLOCK.finditer(text)}
 
 

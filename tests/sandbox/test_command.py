@@ -25,7 +25,7 @@ from app.sandbox.sandbox import Sandbox
 from tests.servers import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "sandbox.md").read_text("utf-8")
 COMMAND = [sys.executable, "-m", "app.cli", "sandbox"]
 
 

@@ -1,7 +1,7 @@
 """The ways out, one file each."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from pydantic_settings import BaseSettings
 
@@ -20,6 +20,14 @@ class Channel(Protocol):
 
     def ask(self, parcel: Parcel) -> bool | None:
         """Say whether a file lies there whole; None where one cannot see that. Raises DeliveryError."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A way out that can be tried without leaving anything."""
+
+    def probe(self) -> str:
+        """Go as far as a file's first byte, with one login at most; return what was seen. Raises DeliveryError."""
 
 
 Channels = Mapping[str, Channel]

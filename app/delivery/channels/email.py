@@ -99,6 +99,22 @@ class EmailChannel:
     def ask(self, _parcel: Parcel) -> None:
         """Say that nobody can see what became of a mail."""
 
+    def probe(self) -> str:
+        """Log in, and have every address looked at without a mail. Raises DeliveryError."""
+        settings = self.settings
+        found = (_address(settings, self.shared, key) for key in _keys(self.shared))
+        receivers = list(dict.fromkeys([*filter(None, found), *settings.cc]))
+        mail = self._connect({})
+        try:
+            mail.begin(self.shared.login_seconds)
+            self._log_in(mail)
+            mail.begin(self.shared.login_seconds)
+            mail.ask(str(settings.from_), receivers)
+            mail.leave()
+        finally:
+            mail.close()
+        return f"{settings.host} would take mails to {len(receivers)} addresses"
+
     def _address(self, parcel: Parcel) -> EmailAddress:
         address = _address(self.settings, self.shared, parcel.event_type)
         if not address:
@@ -156,6 +172,11 @@ def _message(parcel: Parcel, settings: EmailSettings, to: EmailAddress) -> bytes
     return message.as_bytes(policy=_UNFOLDED)
 
 
+def _keys(shared: Settings) -> list[str]:
+    """Return the event types whose files leave as mails."""
+    return [key for key in shared.event_type_keys if shared.channel_of_files(key) == "email"]
+
+
 def _address(settings: EmailSettings, shared: Settings, key: str) -> EmailAddress | None:
     """Return where the files of an event type go."""
     event_type = shared.event_type(key)
@@ -171,8 +192,7 @@ def _check(settings: EmailSettings, shared: Settings) -> None:
             "CAPTURE_EMAIL_USERNAME is not sent over a connection that is not encrypted: set CAPTURE_EMAIL_SECURITY to"
             " starttls or tls, or empty CAPTURE_EMAIL_USERNAME and CAPTURE_EMAIL_PASSWORD."
         )
-    keys = [key for key in shared.event_type_keys if shared.channel_of_files(key) == "email"]
-    if without := [key for key in keys if not _address(settings, shared, key)]:
+    if without := [key for key in _keys(shared) if not _address(settings, shared, key)]:
         raise Misconfigured(
             f"CAPTURE_EMAIL_TO is missing: set it to the address that impact.com gave for conversions, or give email_to"
             f" in CAPTURE_EVENT_TYPES to {', '.join(without)}."

@@ -129,11 +129,18 @@ class Conversation(smtplib.SMTP):
                 f"{self.server} takes mails of up to {limit[0]} bytes and this one has {size}; have it take larger"
                 " ones, or set CAPTURE_CHANNEL to another channel."
             )
-        options = [f"size={size}"] if self.has_extn("size") else []
+        self._address(sender, receivers, [f"size={size}"] if self.has_extn("size") else [])
+        self.expect(self.docmd("DATA"), 354, to="the mail")
+
+    def ask(self, sender: str, receivers: Sequence[str]) -> None:
+        """Name sender and receivers as for a mail, and have the server forget them: there is none."""
+        self._address(sender, receivers, [])
+        self.expect(self.docmd("RSET"), 250, to="RSET")
+
+    def _address(self, sender: str, receivers: Sequence[str], options: Sequence[str]) -> None:
         self.expect(self.mail(sender, options), 250, to="CAPTURE_EMAIL_FROM")
         for one in receivers:
             self.expect(self.rcpt(one), 250, 251, to="an address in CAPTURE_EMAIL_TO, CAPTURE_EMAIL_CC or email_to")
-        self.expect(self.docmd("DATA"), 354, to="the mail")
 
     def write(self, message: bytes) -> Iterator[float]:
         """Hand a mail over, and yield after each piece which part has gone; without the dot at the end it is none."""

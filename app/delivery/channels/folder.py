@@ -1,6 +1,7 @@
 """Files are left in a folder: for one's own FTP server from which impact.com pulls, or for uploads by hand."""
 
 import logging
+import os
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,3 +43,13 @@ class FolderChannel:
             return lies_in(self.path, parcel) or None
         except OSError as exc:
             raise ChannelUnavailable(f"The folder {self.path} cannot be read: {exc.strerror}.") from exc
+
+    def probe(self) -> str:
+        """See whether files may be left there. Raises ChannelUnavailable."""
+        there = next(one for one in (self.path.absolute(), *self.path.absolute().parents) if one.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ChannelUnavailable(
+                f"The folder {self.path} cannot be written to: give it to the service's account, or set"
+                " CAPTURE_FOLDER_PATH to another."
+            )
+        return "files can be left in its folder" if there == self.path.absolute() else "its folder can be made"

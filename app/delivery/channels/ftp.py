@@ -122,6 +122,15 @@ class FtpChannel:
             return None
         return size == len(parcel.content)
 
+    def probe(self) -> str:
+        """Log in and enter the directory; nothing is stored. Raises DeliveryError."""
+        with self._session() as ftp:
+            self._prepare(ftp)
+            with suppress(*FAULTS):
+                ftp.allow(COURTESY_SECONDS)
+                ftp.sendcmd("QUIT")
+        return f"{self.host} takes the login" + (" and has the directory" if self.settings.directory else "")
+
     @contextmanager
     def _session(self) -> Iterator[Conversation]:
         """Connect and log in: once, whatever comes of it."""

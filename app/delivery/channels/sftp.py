@@ -76,6 +76,10 @@ class SftpChannel:
         """Say whether the file lies there whole; None where nothing is shown, or the file may have been fetched."""
         return asyncio.run(self._ask(parcel))
 
+    def probe(self) -> str:
+        """Log in and see that the directory is there; nothing is written. Raises DeliveryError."""
+        return asyncio.run(self._probe())
+
     async def _send(self, parcel: Parcel, progress: Progress) -> None:
         path = str(self._directory / parcel.name)
         async with self._server.session() as session:
@@ -94,3 +98,9 @@ class SftpChannel:
                 return size == len(parcel.content)
             unfinished = self._renames and await session.size(f"{path}.part") is not None
             return False if unfinished else None
+
+    async def _probe(self) -> str:
+        async with self._server.session() as session:
+            there = await session.has_directory(str(self._directory))
+        seen = "has the directory" if there else "does not show its directory, which is no fault"
+        return f"{self.settings.host} takes the login and {seen}"

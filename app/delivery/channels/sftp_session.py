@@ -27,6 +27,8 @@ _FOR_A_PERSON: Final = frozenset(
     }
 )
 """Statuses that are the same the next time; others, such as a full disk, may pass."""
+_NO_DIRECTORY: Final = frozenset({asyncssh.FX_NO_SUCH_FILE, asyncssh.FX_NO_SUCH_PATH, asyncssh.FX_NOT_A_DIRECTORY})
+_DIRECTORIES: Final = frozenset({asyncssh.FILEXFER_TYPE_DIRECTORY, asyncssh.FILEXFER_TYPE_UNKNOWN})
 _LOST: Final[dict[type[DeliveryError], str]] = {
     ChannelUnavailable: "before it had the whole file; if this goes on, look at the network and the server",
     OutcomeUnknown: "after the whole file was sent, so it may have arrived; look there before sending it by hand",
@@ -91,6 +93,27 @@ class Session:
         """Return how long a file is, None if that cannot be seen."""
         async with self._answered(ChannelUnavailable):
             return await self._size(path)
+
+    async def has_directory(self, path: str) -> bool:
+        """Say whether a directory is seen; some servers show nothing. Raises ChannelRefused if it is known to be none.
+
+        The answer is what `stat` says: nothing is listed, opened or written.
+        """
+        async with self._answered(ChannelUnavailable):
+            try:
+                kind = (await self._sftp.stat(path)).type
+            except asyncssh.SFTPError as error:
+                if error.code in _GONE:
+                    raise
+                status: int | None = error.code
+            else:
+                status = None if kind in _DIRECTORIES else asyncssh.FX_NOT_A_DIRECTORY
+        if status in _NO_DIRECTORY:
+            raise ChannelRefused(
+                f"{self._host} takes the login and has no directory {path!r} for this account; look at"
+                " CAPTURE_SFTP_DIRECTORY."
+            )
+        return status is None
 
     async def _check(self, parcel: Parcel, path: str, at_end: type[DeliveryError]) -> None:
         """Look at a file that was closed. Who shows nothing, or goes away now, has nevertheless confirmed it."""
