@@ -12,6 +12,7 @@ PREFIX: Final = "/dashboard/static/"
 MEDIA_TYPES: Final = {
     "dashboard.css": "text/css; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
+    "fallback.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

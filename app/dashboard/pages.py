@@ -36,6 +36,10 @@ HEADERS: Final = {
 """What every answer has, unless it says otherwise itself."""
 
 
+INSTEAD: Final = {"HX-Reselect": "[role=alert]", "HX-Reswap": "innerHTML"}
+"""What lets a refusal be seen where a part of a page was asked for, whatever that would have picked of the answer."""
+
+
 class SignInNeeded(Denied):
     """Nobody is signed in, or no more; `back` is the page that was asked for, if it can be asked for again."""
 
@@ -113,7 +117,7 @@ def refusal(request: Request, error: Exception) -> Response:
     status, detail, headers = _told(error)
     template = "refusal_part.html" if is_part(request) else "refusal.html"
     response = render(request, template, status, reason=status, detail=detail)
-    response.headers.update(headers)
+    response.headers.update(headers | (INSTEAD if is_part(request) else {}))
     return response
 
 

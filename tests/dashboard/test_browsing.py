@@ -217,6 +217,21 @@ def test_an_export_is_followed_to_its_end(page: Page, running: Running) -> None:
     expect(page.get_by_role("status")).to_contain_text("done")
 
 
+def test_a_search_that_fails_says_so(signed_in: Page) -> None:
+    """Where the results would stand, and in the browser's own words where the service cannot be reached."""
+    signed_in.goto("/dashboard/orders")
+    token = signed_in.locator("#main form input[name=token]")
+    signed_in.locator("body").evaluate("body => body.removeAttribute('hx-headers')")
+    token.evaluate("field => { field.value = 'of another session'; }")
+    signed_in.get_by_label("Order id, click id").fill("S-1011")
+    signed_in.get_by_role("button", name="Search").click()
+    expect(signed_in.locator("#found").get_by_role("alert")).to_contain_text("This form was made before")
+    signed_in.goto("/dashboard/orders")
+    signed_in.context.set_offline(True)
+    signed_in.get_by_role("button", name="Search").click()
+    signed_in.wait_for_url("chrome-error://**")
+
+
 def test_an_analyst_has_three_questions_answered(page: Page) -> None:
     """From a cold start, by reading and clicking alone, in less than a minute.
 

@@ -111,7 +111,7 @@ def test_the_log_has_no_paths(client: TestClient, caplog: pytest.LogCaptureFixtu
     assert "secret" not in str([record.__dict__ for record in caplog.records if record.name.startswith("app")])
 
 
-@pytest.mark.parametrize("name", ["dashboard.css", "htmx.min.js", "icon.svg"])
+@pytest.mark.parametrize("name", ["dashboard.css", "htmx.min.js", "fallback.js", "icon.svg"])
 def test_files_are_named_by_their_content(client: TestClient, name: str) -> None:
     """A browser keeps them for ever, compressed where it takes that; a new version has another name."""
     stem, _, suffix = name.rpartition(".")
