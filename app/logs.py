@@ -21,6 +21,9 @@ _QUOTED_VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|HINT|LINE [0-9]+):.*\n?(
 """What PostgreSQL says behind its sentence: there it quotes rows, and those hold ids of people."""
 
 
+_ADDRESS: Final = re.compile(r"[^\s@\"'<>(),;]+@[^\s@\"'<>(),;]+\.[^\s@\"'<>(),;.]+")
+
+
 def begin_request(request_id: str) -> None:
     """Let every line that is written for this request from here on have its id."""
     _request_id.set(request_id)
@@ -40,10 +43,13 @@ def _name_request(_logger: object, _method: str, line: MutableMapping[str, Any])
     return line
 
 
-def _without_values(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop what a database's error quotes."""
+def _without_people(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what a database's error quotes, and e-mail addresses: a shop may have taken one for an order's id."""
     if "exception" in line:
         line["exception"] = _QUOTED_VALUES.sub("", line["exception"])
+    for name, value in line.items():
+        if isinstance(value, str) and "@" in value:
+            line[name] = _ADDRESS.sub("(e-mail)", value)
     return line
 
 
@@ -125,7 +131,7 @@ def configure(level: int = logging.INFO) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _without_colors,
                 structlog.processors.format_exc_info,
-                _without_values,
+                _without_people,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )

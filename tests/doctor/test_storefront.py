@@ -33,9 +33,12 @@ def service(service: Service) -> Service:
     return service
 
 
-def test_a_shop_that_is_well(service: Service) -> None:
-    """Every look says ok, each of its kinds is there, and no click is left behind."""
-    with world(service) as shop:
+@pytest.mark.parametrize(
+    "changes", [{}, {"consent": "required"}, {"cookie_httponly": True}, {"cookie_days": 5, "parameters": ("cid",)}]
+)
+def test_a_shop_that_is_well(service: Service, changes: dict[str, object]) -> None:
+    """Every look says ok, each of its kinds is there, and no click is left behind, however the cookie is set up."""
+    with world(service, **changes) as shop:
         found = seen(service, shop)
         assert [one for one in found if one.status is not Status.OK] == []
         names = {one.name for one in found}
