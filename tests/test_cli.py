@@ -261,9 +261,10 @@ def visit(base: str, key: str) -> None:
 
 
 def test_what_is_logged_names_no_person_and_no_secret(tmp_path: Path) -> None:
-    """JSON lines, one per request, without click ids, customers, order ids, keys, paths or queries; SIGTERM ends well.
+    """JSON lines, one per request, without click ids, customers, keys, paths or queries; SIGTERM ends well.
 
-    Also when the database fails in the middle of a statement, whose values its driver would like to quote.
+    An order that was recorded is named by its id, in the field for it and nowhere else. Also when the database fails in
+    the middle of a statement, whose values its driver would like to quote.
     """
     port, key, log = free_port(), f"{CANARY}-key", tmp_path / "log"
     hashed = f"sha256:{hash_of(key)}"
@@ -296,7 +297,8 @@ def test_what_is_logged_names_no_person_and_no_secret(tmp_path: Path) -> None:
         f"{line['method']} {line['route']}" for line in lines if line["event"] == "request"
     }
     assert any("conversion" in line.get("exception", "") for line in lines)
-    assert CANARY not in log.read_text("utf-8")
+    assert f"{CANARY}/1" in {line.pop("order_id", None) for line in lines}
+    assert CANARY not in json.dumps(lines, ensure_ascii=False)
     assert hashed not in log.read_text("utf-8")
 
 
