@@ -24,7 +24,7 @@ from app.security import Right
 router = page_router()
 
 OrderIdInQuery = Annotated[str, Query(min_length=1, max_length=MAX_ORDER_ID)]
-DONE: Final = {"credited": "Done. Whom it is credited to is on record; it leaves with the next export."}
+DONE: Final = {"credited": "Done. Whom it is credited to is on record."}
 """What was done before the page is shown again."""
 
 

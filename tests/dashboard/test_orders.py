@@ -10,6 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.dashboard.links import order_path
+from app.event_type import EventType
+from app.main import create_app
 from app.service import Service
 from tests.conftest import Clock
 from tests.dashboard.person import FROM_A_PAGE, post, sign_in
@@ -272,3 +274,21 @@ def test_evidence_is_handed_over_as_a_file(person: TestClient) -> None:
     answer = person.get(unescape(link))
     assert answer.headers["content-disposition"] == 'attachment; filename="evidence-A_1_...txt"'
     assert ('A/1"..' in answer.text, "secret-customer" in answer.text) == (True, False)
+
+
+def test_an_order_that_waits_for_another_is_not_offered_for_release(service: Service) -> None:
+    """Whom it is credited to is not what it is held for."""
+    names = ("trial", "paid")
+    chained = {
+        key: EventType(campaign_id=1000, action_tracker_id=number, level="chained")
+        for number, key in enumerate(names, 7)
+    }
+    service.settings = service.settings.model_copy(update={"event_types": chained})
+    with TestClient(create_app(service, with_worker=False), base_url="https://track.shop.example") as person:
+        sign_in(person)
+        add(person, "T-1", event_type="trial")
+        add(person, "P-1", event_type="paid", click_id=..., parent={"event_type": "trial", "order_id": "T-1"})
+        held = person.get("/dashboard/submissions/held").text
+        assert ("Open order P-1" in held, "Release order" in held) == (True, False)
+        text = person.get(order_path("paid", "P-1")).text
+        assert ("has not been delivered yet" in text, "Release it" in text) == (True, False)
