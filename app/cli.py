@@ -271,8 +271,9 @@ def run_purge() -> None:
             gone[what] += number
             step(gone.total())
     service.database.close()
-    typer.echo(f"{gone['clicks']} clicks and {gone['alarms']} alarms were deleted.")
-    typer.echo(f"{gone['files']} files and the personal fields of {gone['orders']} orders were removed.")
+    also = f", the content of {gone['files']} files and what is personal in {gone['orders']} orders were removed"
+    more = also if gone["files"] or gone["orders"] else ""
+    typer.echo(f"{gone['clicks']} clicks and {gone['alarms']} alarms were deleted{more}.")
 
 
 @cli.command()

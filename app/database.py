@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import orjson
-import psycopg
 from fastapi import Depends, Request
 from sqlalchemy import (
     ARRAY,
@@ -435,6 +434,8 @@ def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
         hide_parameters=True,  # errors are logged, and parameters hold ids of people
     )
 
+    driver: Any = engine.dialect.loaded_dbapi
+
     @event.listens_for(engine, "checkin")
     def note(connection: Any, record: Any) -> None:
         record.info["used_at"] = time.monotonic()
@@ -446,7 +447,7 @@ def _postgresql(url: str, pool_size: int, idle_seconds: int) -> Engine:
         if time.monotonic() - record.info.get("used_at", math.inf) > UNUSED_SECONDS:
             try:
                 engine.dialect.do_ping(connection)
-            except psycopg.Error as exc:
+            except driver.Error as exc:
                 raise InvalidatePoolError from exc  # all of them are made anew
 
     return engine

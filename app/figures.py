@@ -61,6 +61,13 @@ class Figures:
 
 def read(session: Session, settings: Settings, now: datetime) -> Iterator[Metric]:
     """Yield every number."""
+    yield from _ages(session, now)
+    yield from _numbers(session, settings, now)
+    if settings.has_api:
+        yield from _budget(session, settings, now)
+
+
+def _ages(session: Session, now: datetime) -> Iterator[Metric]:
     yield _one(
         "capture_oldest_unsent_order_seconds",
         "Seconds since the oldest order was recorded that is to leave and has not been delivered; 0 if there is none.",
@@ -78,6 +85,9 @@ def read(session: Session, settings: Settings, now: datetime) -> Iterator[Metric
             "Seconds since the newest export that is done ended; before the first one, since the first order.",
             _age(exported, now),
         )
+
+
+def _numbers(session: Session, settings: Settings, now: datetime) -> Iterator[Metric]:
     unsent = {"/".join(key): number for key, number in figures_store.unsent(session).items()}
     yield _family(
         "capture_unsent",
@@ -100,8 +110,6 @@ def read(session: Session, settings: Settings, now: datetime) -> Iterator[Metric
         ("state",),
         figures_store.open_batches(session, with_results=settings.has_api),
     )
-    if settings.has_api:
-        yield from _budget(session, settings, now)
 
 
 def _budget(session: Session, settings: Settings, now: datetime) -> Iterator[Metric]:

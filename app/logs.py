@@ -1,20 +1,62 @@
 """Logs: one JSON object per line on stderr. What is said of a person or a secret never comes this far."""
 
 import asyncio
+import json
 import logging
+import re
 import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import nullcontext, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import structlog
 
+_request_id: Final = ContextVar("request_id", default="")
+_order_id: Final = ContextVar("order_id", default="")
+_QUOTED_VALUES: Final = re.compile(r"^(?:DETAIL|CONTEXT|HINT|LINE [0-9]+):.*\n?(?: *\^\n?)?", re.MULTILINE)
+"""What PostgreSQL says behind its sentence: there it quotes rows, and those hold ids of people."""
+
+
+_ADDRESS: Final = re.compile(r"[^\s@\"'<>(),;]+@[^\s@\"'<>(),;]+\.[^\s@\"'<>(),;.]+")
+
+
+def begin_request(request_id: str) -> None:
+    """Let every line that is written for this request from here on have its id."""
+    _request_id.set(request_id)
+    _order_id.set("")
+
+
+def name_order(order_id: str) -> None:
+    """Let them name the order too; an id that may be somebody's e-mail address is not written."""
+    _order_id.set("" if "@" in order_id else order_id)
+
+
+def _name_request(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say of which request and order a line is."""
+    for name, value in (("request_id", _request_id.get()), ("order_id", _order_id.get())):
+        if value:
+            line.setdefault(name, value)
+    return line
+
+
+def _without_people(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what a database's error quotes, and e-mail addresses: a shop may have taken one for an order's id."""
+    if "exception" in line:
+        line["exception"] = _QUOTED_VALUES.sub("", line["exception"])
+    for name, value in line.items():
+        if isinstance(value, str) and "@" in value:
+            line[name] = _ADDRESS.sub("(e-mail)", value)
+    return line
+
+
 _SHARED: Final[list[Any]] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.ExtraAdder(),
+    _name_request,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.add_logger_name,
 ]
@@ -57,16 +99,18 @@ _lines: _Lines | None = None
 
 
 def log_request(request_id: str, method: str, route: str, status: int, milliseconds: float) -> None:
-    """Write the line of a request; none of its parts can hold a quotation mark or a control character."""
+    """Write the line of a request; but for the order's id none of its parts can hold a quotation mark."""
     if _lines is None:
         facts = {"request_id": request_id, "method": method, "route": route, "status": status, "ms": milliseconds}
         _requests.info("request", extra=facts)
     elif _requests.isEnabledFor(logging.INFO):
         now = time.time()
         second = int(now)
+        order_id = _order_id.get()
+        order = f', "order_id": {json.dumps(order_id, ensure_ascii=False)}' if order_id else ""
         _lines.add(
             f'{{"event": "request", "level": "info", "request_id": "{request_id}", "method": "{method}", "route":'
-            f' "{route}", "status": {status}, "ms": {milliseconds},'
+            f' "{route}", "status": {status}, "ms": {milliseconds}{order},'
             f' "timestamp": "{_second(second)}.{int((now - second) * 1_000_000):06}Z", "logger": "app.web"}}\n'
         )
 
@@ -87,6 +131,7 @@ def configure(level: int = logging.INFO) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _without_colors,
                 structlog.processors.format_exc_info,
+                _without_people,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         )

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +25,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.event_type import HTTP_API, FileChannelName
 from app.impact.outcomes import known_reasons
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -39,12 +40,26 @@ ORDERS: Final = {
     503: "unavailable",
 }
 """What became of an order, by the status that says so."""
+ATTEMPTS: Final = ("delivered", "failed", "unknown")
 OTHER: Final = "other"
 HAND_OVER_SECONDS: Final = 2.0
 
-FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
-if FOLDER:
-    Path(FOLDER).mkdir(parents=True, exist_ok=True)
+
+def _folder() -> str:
+    """Return the folder that processes share their numbers in, made if need be; empty if there is none."""
+    name = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    with suppress(OSError):
+        if name:
+            Path(name).mkdir(parents=True, exist_ok=True)
+    if name and not (Path(name).is_dir() and os.access(name, os.W_OK | os.X_OK)):
+        raise SystemExit(
+            f"conversion-capture: PROMETHEUS_MULTIPROC_DIR={name} is no folder that can be written to; name another,"
+            " or unset it."
+        )
+    return name
+
+
+FOLDER: Final = _folder()
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a time of creation beside every counter, which nobody asks for
 _registry: Final = CollectorRegistry()
@@ -107,10 +122,15 @@ _calls = Counter(
     ("method", "outcome"),
     registry=_registry,
 )
-for _fate in FATES:  # so that a rate can be told from the first loss on
+for _fate in FATES:  # so that a rate can be told from the first one on, of these and of those below
     _notes.labels(_fate)
 for _outcome in (*ORDERS.values(), "failed"):
     _orders.labels(_outcome)
+for _channel in (*get_args(FileChannelName), HTTP_API):
+    for _outcome in ATTEMPTS:
+        _attempts.labels(_channel, _outcome)
+for _code in (*known_reasons(), OTHER):
+    _reasons.labels(_code)
 
 
 _uncounted_requests: Final[dict[tuple[str, int], int]] = defaultdict(int)

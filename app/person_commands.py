@@ -15,6 +15,7 @@ from app.privacy.erase import Erasure, Person
 from app.privacy.person import tell
 from app.purge import means_of
 from app.service import Service, assemble
+from app.strict_json import unusable
 
 STDIN: Final = "-"
 
@@ -124,6 +125,8 @@ def _person(
     click_ids = frozenset(click or ()) | _lines(clicks_from)
     if not any(customer_ids | click_ids):
         raise typer.BadParameter("name somebody by --customer, --click, --customers-from or --clicks-from")
+    if any(map(unusable, customer_ids | click_ids)):
+        raise typer.BadParameter("an id has a character that nothing here can hold; give the ids in UTF-8, one a line")
     return Person(customer_ids - {""}, click_ids - {""})
 
 

@@ -19,6 +19,7 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import PROBLEM_JSON, Failure
+from app.logs import begin_request
 from app.web import headers_of_all, log_failure, new_request_id, note_request, too_large, unexpected
 
 Headers = list[tuple[bytes, bytes]]
@@ -154,6 +155,7 @@ _IS_PROBLEM: Final = (b"content-type", PROBLEM_JSON.encode())
 
 async def _serve(path: str, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
     began, request_id, status = perf_counter(), new_request_id(), 0
+    begin_request(request_id)
     try:
         status, headers, body = await endpoint(Call(scope, receive))
     except Disconnected:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import PROBLEM_JSON, Failure, Fault, InvalidInput, TooLarge, pointer_to, problem
-from app.logs import log_request
+from app.logs import begin_request, log_request
 from app.metrics import count_request
 
 logger = logging.getLogger(__name__)
@@ -158,6 +158,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         began, status, request_id = time.perf_counter(), 0, new_request_id()
+        begin_request(request_id)
 
         async def noting(message: Message) -> None:
             nonlocal status

@@ -6,9 +6,8 @@ from typing import Final
 
 from handbook.commands import command_sections
 from handbook.endpoints import endpoint_sections, shape_sections
-from handbook.metrics import metric_table
 from handbook.page import DOCS, written
-from handbook.refusals import refusal_table
+from handbook.refusals import attempt_table, refusal_table
 from handbook.settings import renewed
 
 REFERENCE: Final = DOCS / "reference"
@@ -17,8 +16,7 @@ PAGES: Final[dict[str, Callable[[str], str]]] = {
     "endpoints.md": lambda page: written(page, {"endpoints": endpoint_sections()}),
     "answers.md": lambda page: written(page, {"shapes": shape_sections()}),
     "commands.md": lambda page: written(page, {"commands": command_sections()}),
-    "metrics.md": lambda page: written(page, {"metrics": metric_table()}),
-    "error-codes.md": lambda page: written(page, {"refusals": refusal_table()}),
+    "error-codes.md": lambda page: written(page, {"refusals": refusal_table(), "attempts": attempt_table()}),
 }
 """How each page becomes what the code says by now."""
 

@@ -1,15 +1,9 @@
-"""The calls of the API, from the OpenAPI document and from the routes, which know who may call them."""
+"""The calls of the API and the shapes of its answers, from the OpenAPI document."""
 
-from collections.abc import Iterator
 from http import HTTPStatus
-from inspect import getclosurevars
-from itertools import groupby
 from typing import Any, Final
 
-from fastapi.params import Depends
-
-from app.main import _application, openapi
-from app.security import Right
+from app.main import openapi
 from handbook.page import code, table
 
 PROBLEM: Final = "application/problem+json"
@@ -19,14 +13,13 @@ PLAIN: Final = "Successful Response"
 
 def endpoint_sections() -> str:
     """Return a section for each group of calls, and in it one for each call."""
-    paths, rights = openapi()["paths"], dict(_rights(_application()))
+    paths = openapi()["paths"]
     calls = [(path, method.upper(), call) for path, methods in paths.items() for method, call in methods.items()]
-    groups = groupby(calls, lambda call: str(call[2]["tags"][0]))
-    sections = [
-        [f"## {tag.capitalize()}", *(_call(*one, rights.get((one[1], one[0]), ())) for one in group)]
-        for tag, group in groups
-    ]
-    return "\n\n".join(part for section in sections for part in section)
+    sections: dict[str, list[str]] = {}
+    for one in calls:
+        tag = str(one[2]["tags"][0])
+        sections.setdefault(tag, [f"## {tag.capitalize()}"]).append(_call(*one))
+    return "\n\n".join(part for section in sections.values() for part in section)
 
 
 def shape_sections() -> str:
@@ -34,22 +27,8 @@ def shape_sections() -> str:
     return "\n\n".join(_shape(name, shape) for name, shape in sorted(openapi()["components"]["schemas"].items()))
 
 
-def _rights(app: Any) -> Iterator[tuple[tuple[str, str], tuple[Right, ...]]]:
-    """Yield what each route asks of a key, by method and path."""
-    for route in app.routes:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from _rights(inner)
-        asked = [_asked(one) for one in getattr(route, "dependencies", [])]
-        for method in getattr(route, "methods", None) or ():
-            yield (method, route.path), next((one for one in asked if one), ())
-
-
-def _asked(dependency: Depends) -> tuple[Right, ...]:
-    return getclosurevars(dependency.dependency).nonlocals.get("rights", ()) if dependency.dependency else ()
-
-
-def _call(path: str, method: str, call: dict[str, Any], rights: tuple[Right, ...]) -> str:
+def _call(path: str, method: str, call: dict[str, Any]) -> str:
+    rights = [right for scheme in call.get("security", []) for named in scheme.values() for right in named]
     keys = " or ".join(f"`CAPTURE_{right.upper()}_KEYS`" for right in rights)
     parts = [f"### {method} {path}", " ".join(call["description"].split()), f"Key: {keys or 'none is needed'}."]
     if parameters := call.get("parameters"):

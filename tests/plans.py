@@ -27,6 +27,7 @@ SMALL: Final = frozenset(
     | {"unanswered", "unconfirmed", "spent_calls", "call_budget"}
     | {"browser_session"}
     | {"terms_filed", "day_counted"}  # one row, and one for each day
+    | {"fingerprint_key", "cleared", "traces"}  # one row each
 )
 """Tables of what is not finished, and of what does not come with orders: they may be read whole."""
 HISTORIES: Final = frozenset(METADATA.tables) - SMALL

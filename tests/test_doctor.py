@@ -19,7 +19,7 @@ from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.store import TROUBLE
 from app.doctor import examine as doctor
 from app.doctor.database import has_wal_race
-from app.doctor.finding import Finding, Status
+from app.doctor.finding import Asked, Finding, Status
 from app.ledger.export_routes import request_export
 from app.service import Service, utc_now
 from tests.conftest import SettingsFactory
@@ -340,3 +340,18 @@ def test_the_api_is_asked_once(service: Service, answer: httpx.Response, status:
     assert ("impact.com's limit is 1000" in budget.detail) is (status == "ok")
     assert {name for _, name, _ in impact.calls} == {"FTPFileSubmissions"}
     assert CANARY not in doctor.report(service, as_json=True)[0]
+
+
+@ON_ONE_DATABASE
+def test_the_clock_is_compared_with_impact_coms_for_nothing(service: Service) -> None:
+    """Its answer tells the time; and without the network it is not asked at all."""
+    service.settings = service.settings.model_copy(update=ACCOUNT | {"impact_auth_token": SecretStr(CANARY)})
+    date = (utc_now() - timedelta(minutes=3)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    answer = httpx.Response(200, json={"FTPFileSubmissions": []}, headers={"Date": date})
+    impact = Impact(answer=lambda _order_id: answer)
+    service.api = api(impact, service)
+    clocks = [one for one in doctor.examine(service) if one.name == "clock"]
+    assert [(one.status.value, "impact.com's" in one.detail) for one in clocks] == [("ok", False), ("warning", True)]
+    asked = len(impact.calls)
+    names = {one.name for one in doctor.examine(service, Asked(network=False))}
+    assert ("api" in names, "probe" in names, len(impact.calls)) == (False, False, asked)

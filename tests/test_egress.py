@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.egress import connect, is_public
+from app.egress import connect, is_public, look_up
 from app.errors import ChannelRefused, ChannelUnavailable
 from tests.servers import free_port
 
@@ -86,6 +86,15 @@ def test_a_name_server_that_changes_its_mind_changes_nothing(monkeypatch: pytest
     with pytest.raises(ChannelUnavailable):
         connect("drop.example", 22, seconds=5, allow_private=False)
     assert asked == ["8.8.8.8"]
+
+
+def test_the_name_at_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To which a CNAME leads, as Safari judges by; without one it is the name itself."""
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "X.CDN.example.", ("8.8.8.8", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry])
+    assert look_up("track.shop.example", 5) == ("x.cdn.example", [ip_address("8.8.8.8")])
+    monkeypatch.setattr(socket, "getaddrinfo", answers(("8.8.8.8", "2001:4860::1")))
+    assert look_up("shop.example", 5) == ("shop.example", [ip_address("8.8.8.8"), ip_address("2001:4860::1")])
 
 
 def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

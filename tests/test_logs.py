@@ -40,3 +40,26 @@ def test_lines_of_requests_are_like_all_others_and_in_order() -> None:
     for line in lines:
         assert len(line["timestamp"]) == len("2026-11-27T10:00:00.000000Z")
     assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+
+
+QUOTING = """
+import logging
+from app import logs
+
+logs.configure()
+logger = logging.getLogger("app.some")
+logger.warning("alarm.raised", extra={"detail": "Order jane.doe+x@buyer.example of batch b@1 waits.", "number": 7})
+try:
+    raise ValueError("no\\nDETAIL:  Failing row contains (7, customer-1).\\nCONTEXT:  COPY, column x: customer-2")
+except ValueError:
+    logger.exception("worker.failed")
+"""
+
+
+def test_what_others_quote_of_people_is_dropped() -> None:
+    """An order's id that is an e-mail address, in whatever sentence, and the row that a database shows."""
+    done = subprocess.run([sys.executable, "-c", QUOTING], capture_output=True, check=True, text=True, timeout=60)
+    told, failed = [json.loads(line) for line in done.stderr.splitlines()]
+    assert told["detail"] == "Order (e-mail) of batch b@1 waits."
+    assert "ValueError: no" in failed["exception"]
+    assert "customer-" not in done.stderr

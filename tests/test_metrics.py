@@ -1,8 +1,11 @@
 """Numbers for Prometheus: what a merchant's alarms go by, and nothing about a visitor."""
 
+import asyncio
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,8 +15,12 @@ from sqlalchemy import update
 from app import metrics
 from app.batches.store import UNDELIVERED
 from app.conversions.record import record
+from app.database import Database
 from app.delivery import budget_store
 from app.delivery.budget import Told, minute_of
+from app.delivery.channels import CHANNELS
+from app.errors import Unavailable
+from app.figures import Figures
 from app.impact.outcomes import known_reasons
 from app.ledger.export_routes import request_export
 from app.main import create_app
@@ -46,8 +53,10 @@ def test_landings_notes_and_requests_are_counted(client: TestClient) -> None:
 
 
 def test_every_fate_is_there_before_its_first_note(client: TestClient) -> None:
-    """A rate can be told from the first loss on, and the spool's room is known."""
+    """A rate can be told from the first loss on, as from the first failure and refusal; the spool's room is known."""
     found = samples(client)
+    assert {name[1] for name in found if name[0] == "capture_delivery_attempts_total"} == {*CHANNELS, "http_api"}
+    assert {name[1] for name in found if name[0] == "capture_rejections_total"} == {*known_reasons(), "other"}
     assert {name[1] for name in found if name[0] == "capture_notes_total"} == set(FATES)
     assert found["capture_spool_limit_bytes",] == 64 * 1024 * 1024
     assert found["capture_spool_notes",] == found["capture_spool_bytes",] == 0
@@ -172,3 +181,24 @@ def fresh_samples(service: Service) -> dict[tuple[str, ...], float]:
         found = samples(replica)
     service.stopping.clear()  # the replica has gone, and the rest goes on
     return found
+
+
+def test_a_database_that_hangs_holds_no_scrape_up(service: Service) -> None:
+    """Its numbers are absent, the others are told, and it is not asked a second time meanwhile."""
+    asked, ends = [], threading.Event()
+
+    class Hanging:
+        def snapshot(self) -> None:
+            asked.append(1)
+            ends.wait()
+            raise Unavailable("The database does not answer.")
+
+    async def look() -> list[int]:
+        service.database = cast("Database", Hanging())
+        figures = Figures(service)
+        found = [len(await figures.look()) for _ in range(2)]
+        ends.set()
+        figures.close()
+        return found
+
+    assert (asyncio.run(look()), asked) == ([0, 0], [1])

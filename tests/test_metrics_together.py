@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.security import hash_of
 from tests.servers import HOST, free_port, wait_until
 from tests.support import ORDER_KEY, bearer, body
-from tests.test_cli import COMMAND, surroundings
+from tests.test_cli import COMMAND, run, surroundings
 
 Numbers = dict[tuple[str, ...], float]
 
@@ -115,4 +115,13 @@ print(json.dumps([line for line in text.splitlines() if "spool_notes" in line or
         [COMMAND[0], "-c", script], env=environment, cwd=tmp_path, capture_output=True, check=True, text=True
     )
     told = [line for line in json.loads(done.stdout) if not line.startswith("#")]
-    assert told == ['capture_notes_total{fate="lost"} 7.0', "capture_spool_notes 2.0"]
+    assert sorted(told) == ['capture_notes_total{fate="lost"} 7.0', "capture_spool_notes 2.0"]
+
+
+def test_a_folder_that_cannot_be_is_said_at_the_start(tmp_path: Path) -> None:
+    """In a sentence that names the variable, and not by a service whose numbers nobody sees."""
+    (tmp_path / "file").write_text("in the way")
+    done = run("--help", PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "file" / "numbers"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("conversion-capture: PROMETHEUS_MULTIPROC_DIR=")
+    assert done.stderr.endswith("unset it.\n")

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.batches.store import BATCH, EXPORT, UNDELIVERED
 from app.database import Database
 from app.errors import Misconfigured
-from app.migrations import Schema, _config, look, migrate, require_usable
+from app.migrations import KNOWN, NEWEST, ROOT, Schema, look, migrate, require_usable
 from app.tables import METADATA
 from tests.conftest import driver
 from tests.servers import Postgres
@@ -55,6 +57,13 @@ def test_the_migrations_make_what_the_models_say(empty: Database) -> None:
     assert look(empty) is Schema.CURRENT
     with empty.engine.connect() as connection:
         assert differences(connection) == []
+
+
+def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
+    """A new migration is applied by the next start, and not forgotten."""
+    scripts = ScriptDirectory.from_config(Config(toml_file=str(ROOT / "pyproject.toml")))
+    assert {one.revision for one in scripts.walk_revisions()} == set(KNOWN)
+    assert scripts.get_heads() == [f"{NEWEST:04}"]
 
 
 def test_migrating_again_changes_nothing(empty: Database) -> None:
@@ -106,7 +115,7 @@ def test_a_replica_stops_where_a_newer_version_enforces_something(empty: Databas
 def test_calls_do_not_leave_as_a_file_after_a_step_back(empty: Database) -> None:
     """A version that knows no calls would send what was told already once more: it waits for a person instead."""
     migrate(empty)
-    config = _config()
+    config = Config(toml_file=str(ROOT / "pyproject.toml"))
     with empty.writing(), empty.engine.connect() as connection:
         export = {"state": "done", "requested_at": NOW, "ended_at": NOW}
         number = connection.execute(insert(EXPORT).returning(EXPORT.c.id), [export]).scalar_one()

@@ -26,7 +26,8 @@ from app.service import Service
 from tests.support import NOW, order
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGE = (DOCS / "monitoring.md").read_text("utf-8")
+PAGE = (DOCS / "how-to" / "monitoring.md").read_text("utf-8")
+NUMBERS = (DOCS / "reference" / "metrics.md").read_text("utf-8")
 BY_PROMETHEUS = {"up": {"job", "instance"}}
 TARGET = {"job", "instance"}
 """The labels that a scrape adds."""
@@ -143,7 +144,7 @@ def _matches(matcher: Any, value: str) -> bool:
 
 def test_every_number_is_explained(exported: dict[str, Labels]) -> None:
     """With its labels; and nothing is explained that is no more."""
-    rows = re.findall(r"^\| `(capture_\w+)` \| ([^|]*) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(capture_\w+)` \| ([^|]*) \|", NUMBERS, re.MULTILINE)
     explained = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
     assert explained == {name: set(labels) for name, labels in exported.items() if name.startswith("capture_")}
 
@@ -153,7 +154,7 @@ def test_every_alert_says_what_to_do() -> None:
     names = [rule["alert"] for rule in rules()]
     assert sorted(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)) == sorted(names)
     for rule in rules():
-        assert rule["annotations"]["runbook_url"] == f"docs/monitoring.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"docs/how-to/monitoring.md#{rule['alert'].lower()}"
         assert rule["annotations"]["summary"].endswith(".")
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}

@@ -4,14 +4,13 @@ from collections.abc import Callable, Coroutine
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from app.dashboard.assets import address
@@ -20,6 +19,9 @@ from app.dashboard.words import FILTERS
 from app.errors import Denied, Failure
 from app.security import Right
 from app.web import log_failure, unexpected
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HOME: Final = "/dashboard"
 SIGN_IN: Final = "/dashboard/sign-in"
@@ -51,7 +53,9 @@ class SignInNeeded(Denied):
 
 
 @cache
-def _templates() -> Environment:
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 (only who looks at pages needs it)
+
     folder = Path(__file__).with_name("templates")
     environment = Environment(
         loader=FileSystemLoader(folder),

@@ -114,7 +114,8 @@ def under_lease(
     attempt: Callable[[Progress], Outcome],
 ) -> None:
     """Make an attempt while the lease is kept, and record what it came to. Raises LeaseLost."""
-    facts = {"batch": claimed.batch, "channel": claimed.channel, "attempt": claimed.number}
+    named = {"batch": claimed.batch, "batch_id": claimed.batch_id}
+    facts = named | {"channel": claimed.channel, "attempt": claimed.number}
     with Heartbeat(database, claimed, timedelta(seconds=settings.lease_seconds), stopping) as heartbeat:
         outcome = attempt(heartbeat.progress)
     logger.debug("delivery.sent", extra=facts)

@@ -83,6 +83,7 @@ class Claim:
     channel: str
     tries: int = 1
     doubtful: bool = False
+    batch_id: str = ""
 
 
 # Claims ---------------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ def claim_batch(session: Session, lease: timedelta, allowed: ColumnElement[bool]
     connection, now = session.connection(), database_now(session)
     free = or_(UNDELIVERED.c.leased_until.is_(None), UNDELIVERED.c.leased_until <= now)
     due = (
-        select(UNDELIVERED, BATCH.c.event_type, BATCH.c.channel)
+        select(UNDELIVERED, BATCH.c.event_type, BATCH.c.channel, BATCH.c.batch_id)
         .join(BATCH, BATCH.c.id == UNDELIVERED.c.batch)
         .where(UNDELIVERED.c.due_at <= now, UNDELIVERED.c.stuck.is_(None), free, allowed)
         .order_by(UNDELIVERED.c.batch)
@@ -123,7 +124,8 @@ def start(session: Session, row: Row[Any], channel: str, now: datetime) -> Claim
     new = {"batch": row.batch, "number": number, "channel": channel, "started_at": now}
     connection.execute(insert(ATTEMPT), [new | {"status": AttemptStatus.STARTED.value}])
     look_after(session, row.batch, now)
-    return Claim(row.batch, number, row.event_type, channel, tries=number - row.since, doubtful=bool(doubtful))
+    tries = number - row.since
+    return Claim(row.batch, number, row.event_type, channel, tries, bool(doubtful), row.batch_id)
 
 
 def look_after(session: Session, batch: int, now: datetime) -> None:

@@ -40,6 +40,10 @@ def _domain_faults(settings: Settings, host: str) -> Iterator[Fault]:
         if registrable_domain(one) is None:
             told = f"CAPTURE_COOKIE_DOMAIN={one} is a public suffix (publicsuffix.org): no browser takes such a cookie."
             yield Status.FAILURE, told, "Name the shop's own domain, one label more, or set it to auto."
+    blind = [one for one in settings.storefront_origins if named and not cookie_domain(named, origin(one)[1])]
+    if blind:
+        told = f"Pages of {', '.join(blind)} lie below none of CAPTURE_COOKIE_DOMAIN={','.join(named)}: no cookie."
+        yield Status.WARNING, told, "Name their domain too, or set it to auto."
     if not host:
         return
     if named and cookie_domain(named, host) is None:

@@ -15,7 +15,7 @@ from app.doctor.cookie import calling_pages, cookie_settings
 from app.doctor.database import clock, database, schema
 from app.doctor.deadlines import deadlines
 from app.doctor.delivery import channels, deliveries_that_wait, journal, probes, pull
-from app.doctor.finding import Asked, Finding, Look, Status
+from app.doctor.finding import EVERYTHING_HERE, Asked, Finding, Look, Status
 from app.doctor.privacy import fingerprint_key
 from app.doctor.settings import shown_settings
 from app.doctor.storefront import storefront
@@ -39,7 +39,7 @@ INSIDE: Final[tuple[Look, ...]] = (
 )
 
 
-def examine(service: Service, asked: Asked = Asked(), web: Web | None = None) -> list[Finding]:  # noqa: B008 (frozen)
+def examine(service: Service, asked: Asked = EVERYTHING_HERE, web: Web | None = None) -> list[Finding]:
     """Return all findings; what a database that is not there would have told is left out."""
     found = [finding for one in AROUND for finding in one(service)]
     found += [*cookie_settings(service, asked), *calling_pages(service, asked), *_abroad(service, asked, web)]
@@ -72,12 +72,7 @@ def _guarded(one: Look, service: Service) -> Iterator[Finding]:
         yield Finding(one.__name__, Status.FAILURE, "The database has not the tables that tell it.", repair)
 
 
-def report(
-    service: Service,
-    asked: Asked = Asked(),  # noqa: B008 (frozen)
-    *,
-    as_json: bool,
-) -> tuple[str, bool]:
+def report(service: Service, asked: Asked = EVERYTHING_HERE, *, as_json: bool) -> tuple[str, bool]:
     """Return the settings and findings as text, and whether something is amiss that must be seen to."""
     settings, findings = shown_settings(service), examine(service, asked)
     failed = any(one.status is Status.FAILURE for one in findings)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from app.service import Service
 
@@ -33,6 +34,9 @@ class Asked:
     storefronts: tuple[str, ...] = ()
     tracking: str = ""
 
+
+EVERYTHING_HERE: Final = Asked()
+"""No page is named, and the rest is looked at."""
 
 Look = Callable[[Service], Iterator[Finding]]
 """Looks at one thing and changes nothing."""

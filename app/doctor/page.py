@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import urljoin
@@ -35,7 +36,8 @@ class _Reader(HTMLParser):
 def page_findings(page: Page, tracking: str) -> Iterator[Finding]:
     """See whether the page has the snippet, and may load it and call."""
     reader = _Reader()
-    reader.feed(page.body)
+    with suppress(AssertionError):  # what Python's reader says of some things that are no HTML; what came before counts
+        reader.feed(page.body)
     element = next((one for one in reader.scripts if _is_snippet(one.src, page.url, tracking)), None)
     if element:
         yield Finding("snippet", Status.OK, f"{plain(page.url)} has the snippet.")

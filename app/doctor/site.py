@@ -12,7 +12,7 @@ from app.egress import Address
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 CAPPED_DAYS: Final = 7
 ALIKE_BITS: Final = {4: 16, 6: 64}
-"""How much of two addresses has to be the same; WebKit does not document it, and this is what its code compares."""
+"""How much of two addresses has to be the same: what WebKit compares (NetworkTaskCocoa.mm), by no page of its own."""
 
 
 class Relation(Enum):
@@ -64,14 +64,14 @@ def relation(page: str, service: str) -> Relation:
 def cap(shop: Names, service: Names) -> str:
     """Return why Safari keeps the service's cookie on a shop of the same site for seven days at most; empty if not.
 
-    WebKit caps what comes from a host whose CNAME leads to another site (2020), or whose address is unlike the page's
-    (2022), since a tracker may hide behind either.
+    WebKit caps what comes from a host whose CNAME leads to another site than the shop's own does (2020), and where
+    there is none from an address unlike the page's (2022), since a tracker may hide behind either.
     """
     if service.host == shop.host:
         return ""
-    led_away = service.canonical not in {service.host, shop.canonical}
-    if led_away and not is_same_site(shop.host, service.canonical):
-        return f"its CNAME leads to {service.canonical}, another site"
+    if service.canonical != service.host:
+        leads_home = any(is_same_site(one, service.canonical) for one in (shop.host, shop.canonical))
+        return "" if leads_home else f"its CNAME leads to {service.canonical}, another site"
     if not any(_alike(one, other) for one in shop.addresses for other in service.addresses):
         return f"its address ({service.addresses[0]}) is unlike the shop's ({shop.addresses[0]})"
     return ""

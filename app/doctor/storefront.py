@@ -133,4 +133,5 @@ def _distance(visit: Visit, page: str) -> Iterator[Finding]:
         yield Finding("safari", Status.WARNING, told, f"{repair} network ({RECIPES}subdomain.md).")
     else:
         whole = f"Safari keeps the cookie that {service} sets for its {days} days"
-        yield Finding("safari", Status.OK, f"{whole}; one that a script sets it keeps for {CAPPED_DAYS} at most.")
+        script = f"one that a script sets for {CAPPED_DAYS} at most, and for 1 after a link from a tracker's domain"
+        yield Finding("safari", Status.OK, f"{whole}; {script}.")

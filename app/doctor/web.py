@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from app import egress
-from app.doctor.site import Names
+from app.doctor.site import Names, is_address
 from app.errors import ApiUnavailable, ChannelUnavailable, DeliveryError
 from app.impact.connection import Connection
 
@@ -47,7 +47,7 @@ class Page(NamedTuple):
             url = httpx.URL(self.url).join(location)
         except (httpx.InvalidURL, ValueError):
             raise Unreached(f"{plain(self.url)} redirects to something that is no address.") from None
-        if url.scheme not in {"http", "https"} or not url.host:
+        if not is_address(str(url)):
             raise Unreached(f"{plain(self.url)} redirects to something that is no page.")
         return str(url)
 

@@ -51,6 +51,7 @@ def explain(session: Session, settings: Settings, key: tuple[str, str], now: dat
         locks_at=(actions[-1].locks_at if actions else None) or view.locks_at,
         path=f"/orders/{quote(view.order_id, safe='')}",
         query="" if view.event_type == DEFAULT_EVENT_TYPE else f"?event_type={view.event_type}",
+        batch_id=view.batch.id if view.batch else None,
         reversed=not any(item.quantity for item in view.items),
         action_state=actions[-1].state if actions else None,
     )

@@ -65,6 +65,7 @@ class End:
     locks_at: datetime | None
     path: str
     query: str = ""
+    batch_id: str | None = None
     reversed: bool = False
     action_state: str | None = None
 
@@ -131,10 +132,16 @@ def _about_rejected(end: End, now: datetime) -> list[str]:
     if end.reversed:
         return ["Nothing: the shop has reversed it, and impact.com has nothing of it."]
     step = step_of(end.codes) or NextStep.ASK_PARTNER_MANAGER
-    said = [HOW[step]]
+    said = [_here(HOW[step], end)]
     if step is not NextStep.DO_NOT_RESEND:
         said += _until(end, now)
     return said
+
+
+def _here(how: str, end: End) -> str:
+    """Return what to do with the order's own path and batch in it."""
+    named = how.replace("/orders/{order_id}", f"{end.path}{end.query}")
+    return named if end.batch_id is None else named.replace("{batch_id}", end.batch_id)
 
 
 def _before_leaving(end: End, now: datetime) -> list[str]:

@@ -18,6 +18,7 @@ from app.conversions.record import Outcome, Result, record
 from app.database import Database
 from app.errors import Conflict, Failure, Fault, InvalidInput, TooLarge, Unavailable
 from app.ledger.orders import show_new, show_one
+from app.logs import name_order
 from app.metrics import count_order, count_orders
 
 Record = Callable[[Order, datetime], Awaitable[Result]]
@@ -57,6 +58,7 @@ class Intake:
     async def _accept(self, body: bytes, now: datetime) -> Accepted:
         result = await self._record(read_order(body, self._rules, now), now)
         order = result.order
+        name_order(order.order_id)
         match result.outcome:
             case Outcome.NEW:
                 headers = [(b"location", location(order.event_type, order.order_id).encode())]

@@ -34,6 +34,7 @@ def clear_old_files(means: Means, days: int, now: datetime) -> Iterator[int]:
     after = 0
     while True:
         with means.database.snapshot() as session:
+            only_by_keys(session)
             some = persons_store.oldest_contents(session, after, FILES)
         old = [row for row in some if row.created_at < now - timedelta(days=days)]
         yield sum(_clear_file(means, row.filename, now) for row in old)
@@ -44,6 +45,7 @@ def clear_old_files(means: Means, days: int, now: datetime) -> Iterator[int]:
 
 def _clear_file(means: Means, name: str, now: datetime) -> bool:
     with means.database.snapshot() as session:
+        only_by_keys(session)
         batch = persons_store.look_at_file(session, name)
         if batch.is_under_way or not (batch.is_decided or batch.created_at < now - DECIDED_AFTER):
             return False
@@ -54,6 +56,7 @@ def _clear_file(means: Means, name: str, now: datetime) -> bool:
 @retried
 def _forget_content(means: Means, number: int, name: str, now: datetime) -> bool:
     with means.database.transaction() as session, means.database.overwriting(session):
+        only_by_keys(session)
         batches.lock_batch(session, number)
         if persons_store.look_at_file(session, name).is_under_way:  # somebody sends it again just now
             return False
@@ -78,6 +81,7 @@ def clear_old_orders(means: Means, days: int, now: datetime) -> Iterator[int]:
 def _clear_some(means: Means, before: datetime, now: datetime) -> tuple[int, bool]:
     """Clear the next orders; return how many, and whether there may be more."""
     with means.database.snapshot() as session:
+        only_by_keys(session)
         rows = persons_store.revisions_after(session, store.cleared_up_to(session), STEP)
         old = list(_while_old(rows, before))
         files = persons_store.files_of(session, [row.id for row in old])

@@ -136,12 +136,14 @@ class Erasure:
 
     def _theirs(self, name: str) -> Theirs:
         with self._means.database.snapshot() as session:
+            only_by_keys(session)
             order_ids = persons_store.order_ids_in(session, name, self._traced.conversion_ids)
         return Theirs(order_ids, self._person.click_ids, self._person.customer_ids)
 
     @retried
     def _clicks(self) -> None:
         with self._transaction() as session, _disk():
+            only_by_keys(session)
             ids = {ClickId(one) for one in self._traced.click_ids}
             notes = forget_in_spool(session, self._means.spool, ids, dry_run=self._dry_run) if ids else 0
             clicks = persons_store.clicks_of(session, ids)

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.batches import store as batches
 from app.batches.batch import TITLES, BatchKind, sha256
 from app.batches.store import ERASED
-from app.database import Database, retried
+from app.database import Database, only_by_keys, retried
 from app.delivery.channels import Channels
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.durable import sync
@@ -24,6 +24,8 @@ from app.privacy import persons_store, store
 from app.privacy.emptied import Emptied, Theirs, empty
 from app.submissions.store import results
 
+FEW: Final = 20
+"""So few ids are looked for in the bytes of a file before it is read line by line."""
 PULLED_WITHIN: Final = timedelta(days=3)
 """impact.com fetches once a day: a file that has lain in the folder for so long was fetched, or never will be."""
 _TITLE: Final = f"_{TITLES[BatchKind.CONVERSIONS]}_"
@@ -76,7 +78,8 @@ def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[st
     for name in filter(is_of_orders, journal.names()):
         try:
             content, _ = journal.look(name)
-            if any(one in content for one in sought) and (emptied := empty(content, theirs)).lines:
+            is_worth_it = len(sought) > FEW or any(one in content for one in sought)
+            if is_worth_it and (emptied := empty(content, theirs)).lines:
                 found[name] = emptied.click_ids
         except (NotMarked, ValueError):
             raise Failure(
@@ -108,6 +111,7 @@ def _in_database(
     database: Database, places: Places, name: str, theirs: Theirs, now: datetime, why: str, *, dry_run: bool
 ) -> tuple[Fate, Row[Any] | None]:
     with database.transaction() as session, database.overwriting(session):
+        only_by_keys(session)
         batch = persons_store.find_file(session, name)
         if batch is None:
             return Fate.UNTOUCHED, None
@@ -117,6 +121,11 @@ def _in_database(
             emptied = empty(batches.what_is_left_of(session, batch.id), theirs)
         except ContentRemoved:
             emptied = Emptied(b"", 0)
+        except ValueError:
+            raise Failure(
+                f"The stored content of {name} is not what was rendered, so that nobody can say whom it tells of;"
+                " restore the database."
+            ) from None
         if emptied.lines and not dry_run:
             batches.remove_content(session, batch.id, emptied.content, now, why)
             store.note_traces(session)

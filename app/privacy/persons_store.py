@@ -50,11 +50,11 @@ def revisions_of(session: Session, conversion_ids: Collection[int]) -> list[Row[
 
 def files_of(session: Session, revision_ids: Collection[int]) -> dict[int, str]:
     """Return the batches that revisions are in, and the names of their files."""
+    batches = sorted(set(_ids(session, BATCH_LINE.c.batch, BATCH_LINE.c.revision_id, sorted(revision_ids))))
     found: dict[int, str] = {}
-    for some in _chunks(sorted(revision_ids)):
-        placed = select(BATCH.c.id, BATCH.c.filename).join(BATCH_LINE, BATCH_LINE.c.batch == BATCH.c.id)
-        rows = session.connection().execute(placed.where(BATCH_LINE.c.revision_id.in_(some)).distinct())
-        found |= {row.id: row.filename for row in rows}
+    for some in _chunks(batches):  # each table by its own key: a planner that may join them may read one whole
+        named = select(BATCH.c.id, BATCH.c.filename).where(BATCH.c.id.in_(some))
+        found |= {row.id: row.filename for row in session.connection().execute(named)}
     return found
 
 
@@ -252,7 +252,7 @@ def _clear_texts(session: Session, revisions: Sequence[Row[Any]], values: Collec
 
 
 def clear_short_tables(session: Session, values: Collection[str]) -> int:
-    """Do the same in alarms, in what is wrong with channels, and in why exports failed."""
+    """Do the same in alarms, in what is wrong with channels, and in why exports failed: a few rows, looked through."""
     columns = ALARM.c.subject, ALARM.c.detail, TROUBLE.c.detail, EXPORT.c.failure
     return sum(_clear_text(session, column, None, (), values) for column in columns)
 
@@ -273,10 +273,9 @@ def _clear_text(
     return changed
 
 
-def _corrected_in(session: Session, conversion_ids: Sequence[int]) -> Iterator[int]:
-    for some in _chunks(conversion_ids):
-        placed = select(CORRECTION_LINE.c.batch).join(CORRECTION, CORRECTION.c.id == CORRECTION_LINE.c.correction_id)
-        yield from session.connection().execute(placed.where(CORRECTION.c.conversion_id.in_(some)).distinct()).scalars()
+def _corrected_in(session: Session, conversion_ids: Sequence[int]) -> set[int]:
+    corrections = list(_ids(session, CORRECTION.c.id, CORRECTION.c.conversion_id, conversion_ids))
+    return set(_ids(session, CORRECTION_LINE.c.batch, CORRECTION_LINE.c.correction_id, corrections))
 
 
 def _ids(session: Session, column: Column[Any], by: Column[Any], ids: Sequence[int]) -> Iterator[int]:

@@ -248,7 +248,8 @@ def _finish(
     verdict = file_verdict(accepted, rejected, number)
     store.put_result(session, batch.id, verdict, accepted, rejected, source.value, now)
     follow_store.confirmed(session, batch.id)
-    facts = {"batch": batch.id, "verdict": verdict.value, "accepted": accepted, "rejected": rejected}
+    named = {"batch": batch.id, "batch_id": batch.batch_id}
+    facts = named | {"verdict": verdict.value, "accepted": accepted, "rejected": rejected}
     is_news = accepted < number and source is not Source.FILE  # who reads a report knows what it says
     logger.log(logging.WARNING if is_news else logging.INFO, "submission.result", extra=facts)
 

@@ -13,6 +13,7 @@ SECTIONS: Final = ("how-to", "reference", "explanation")
 OUTSIDE: Final = {
     "https://impact.com",
     "https://litestream.io",
+    "https://publicsuffix.org",
     "https://webkit.org/blog/8613/intelligent-tracking-prevention-2-1/",
     "https://webkit.org/blog/8828/intelligent-tracking-prevention-2-2/",
     "https://webkit.org/blog/11338/cname-cloaking-and-bounce-tracking-defense/",
@@ -61,6 +62,12 @@ def test_each_part_leads_to_all_its_pages(section: str) -> None:
     assert {DOCS / section / link.partition("#")[0] for link in links(index)} >= set(index.parent.glob("*.md")) - {
         index
     }
+
+
+def test_every_page_is_in_a_part() -> None:
+    """Beside the parts there are the front page and the quick start, and nothing else."""
+    assert {page.name for page in DOCS.glob("*.md")} == {"index.md", "quick-start.md"}
+    assert {page.parent.name for page in DOCS.rglob("*.md")} == {"docs", *SECTIONS}
 
 
 def test_the_code_sends_nobody_to_a_page_that_is_gone() -> None:

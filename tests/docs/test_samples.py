@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 from fastapi.testclient import TestClient
+from markdown_it import MarkdownIt
 
 from app.check.check import report
 from app.config import Settings
@@ -126,6 +128,11 @@ def check_csv(sample: Sample, tmp_path: Path) -> None:
     assert not report(file, now=NOW, as_json=False, out=found), found.getvalue()
 
 
+def check_yaml(sample: Sample, tmp_path: Path) -> None:
+    """Assert that it is YAML of more than one text."""
+    assert isinstance(yaml.safe_load(sample.code), dict)
+
+
 def check_python(sample: Sample, tmp_path: Path) -> None:
     """Assert that it can be compiled."""
     compile(sample.code, str(sample), "exec")
@@ -179,6 +186,7 @@ CHECKS: Final[dict[str, Callable[[Sample, Path], None]]] = {
     "toml": check_toml,
     "ini": check_settings,
     "csv": check_csv,
+    "yaml": check_yaml,
     "python": check_python,
     "html": check_html,
     "text": check_usage,
@@ -267,6 +275,13 @@ def _same(named: tuple[str, str], call: tuple[str, str]) -> bool:
     plain = [re.sub(r"\{\w+\}", "{}", path.rstrip("/")) for path in (named[1], call[1])]
     shape = re.sub(r"\\\{\\\}", "[^/]+", re.escape(plain[1]))
     return named[0] == call[0] and re.fullmatch(shape, plain[0]) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_sample_hides_behind_an_indent(page: Path) -> None:
+    """A sample without a fence names no language, so that nobody would check it."""
+    tokens = MarkdownIt().parse(page.read_text("utf-8"))
+    assert [token.content for token in tokens if token.type == "code_block"] == []
 
 
 def test_there_is_something_to_check() -> None:

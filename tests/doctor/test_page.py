@@ -1,4 +1,4 @@
-"""docs/doctor.md names every finding that there is."""
+"""docs/how-to/doctor.md names every finding that there is."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ def names() -> set[str]:
 
 def test_the_page_has_a_line_for_each_finding() -> None:
     """Who meets one finds what was looked at, and what to do; a finding that is no more is not explained."""
-    page = (ROOT / "docs" / "doctor.md").read_text("utf-8")
+    page = (ROOT / "docs" / "how-to" / "doctor.md").read_text("utf-8")
     explained = re.findall(r"^\| `([a-z ]+)` \|", page, re.MULTILINE)
     assert sorted(explained) == sorted(names())
     assert len(explained) > 20

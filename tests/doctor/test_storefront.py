@@ -33,9 +33,12 @@ def service(service: Service) -> Service:
     return service
 
 
-def test_a_shop_that_is_well(service: Service) -> None:
-    """Every look says ok, each of its kinds is there, and no click is left behind."""
-    with world(service) as shop:
+@pytest.mark.parametrize(
+    "changes", [{}, {"consent": "required"}, {"cookie_httponly": True}, {"cookie_days": 5, "parameters": ("cid",)}]
+)
+def test_a_shop_that_is_well(service: Service, changes: dict[str, object]) -> None:
+    """Every look says ok, each of its kinds is there, and no click is left behind, however the cookie is set up."""
+    with world(service, **changes) as shop:
         found = seen(service, shop)
         assert [one for one in found if one.status is not Status.OK] == []
         names = {one.name for one in found}
@@ -230,6 +233,9 @@ BROKEN = {
     "redirect to no page": Broken(
         set_shop(lambda _: to("ftp://files.shop.example/boots")), "storefront", "failure", "no page"
     ),
+    "redirect to no port": Broken(
+        set_shop(lambda _: to("https://www.shop.example:99999/")), "storefront", "failure", "no"
+    ),
     "an error page": Broken(set_shop(lambda _: httpx.Response(404)), "redirects", "warning", "answers 404"),
     "another site": Broken(elsewhere, "redirects", "warning", "another site", with_it=THERE),
     "CNAME to another site": Broken(names(track=("x.cdn.test", ["203.0.113.11"])), "safari", "warning", "x.cdn.test"),
@@ -292,6 +298,7 @@ WELL = {
     "the host": with_policy(f"default-src 'self'; script-src {TRACKING}/; connect-src *.shop.example:443"),
     "the scheme": with_policy("default-src https:"),
     "a tag manager": with_policy("script-src 'strict-dynamic' 'nonce-a'", HTML.replace(SNIPPET, "")),
+    "what is no HTML": set_shop(partial(page, html=f"{HTML}<![what is this]><meta")),
     "report only": set_shop(partial(page, content_security_policy_report_only="default-src 'none'")),
 }
 

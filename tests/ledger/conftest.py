@@ -49,14 +49,20 @@ def on_sqlite(migrated_sqlite: Path, folders: Callable[[], Path]) -> Callable[[]
 
 @pytest.fixture
 def on_postgresql(postgres: Postgres, migrated_postgres: str, folders: Callable[[], Path]) -> Iterator[New]:
-    """Return an emptied PostgreSQL database and a new outbox each time."""
+    """Return an emptied PostgreSQL database and a new outbox each time.
+
+    Few rows are deleted in a tenth of the time that truncating every table takes.
+    """
+    empty = [f"DELETE FROM {name}" for name in METADATA.tables]  # noqa: S608 (our own names)
+    restart = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+    # Foreign keys need no look when everything goes.
+    statement = "; ".join(("SET LOCAL session_replication_role = replica", *empty, restart))
     with postgres.new_database(template=migrated_postgres) as url:
         database = Database(driver(url))
 
         def new() -> tuple[Database, Path]:
             with database.transaction() as session:
-                names = ", ".join(METADATA.tables)
-                session.connection().exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+                session.connection().exec_driver_sql(statement)
             return database, folders() / "outbox"
 
         yield new

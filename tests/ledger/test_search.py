@@ -1,19 +1,27 @@
 """Orders are found by what people have in hand, and by what they have in common, on both databases."""
 
+import random
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.batches.store import request_export
+from app.conversions import terms
 from app.conversions.order import Item, Order
 from app.conversions.record import record
+from app.conversions.terms import file_some
 from app.database import Database
 from app.ledger import search_store
+from app.ledger.orders import OrderDetail, list_orders
+from app.ledger.orders import find_order as show_order
 from app.ledger.search import PAGE, Wanted, search
 from app.ledger.state import OrderState
 from app.service import Service
+from tests.conftest import Clock
+from tests.ledger.story import live
 from tests.support import NOW, order, work
 from tests.verdicts import judge
 
@@ -112,3 +120,55 @@ def test_a_step_is_bounded_and_says_how_to_go_on(service: Service, monkeypatch: 
     everything = [f"N-{number}" for number in reversed(range(120))]
     assert found(service) == found(service, text="SKU-0") == found(service, state=OrderState.PENDING) == everything
     assert found(service, text="c-3") == ["N-83", "N-43", "N-3"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The service's clock shows the real time, as its callers' clocks do."""
+    return Clock(datetime.now(UTC))
+
+
+def test_every_search_finds_what_looking_at_every_order_would(
+    service: Service, client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each text, state and reason, whatever became of orders, and however far they are filed by their terms."""
+    file_some(service.database, clock.now)  # what was recorded before it begins is another matter
+    live(service, client, clock, random.Random(5))
+    monkeypatch.setattr(search_store, "LOOK", 9)
+    monkeypatch.setattr(terms, "CHUNK", 10)
+    everything = shown(service)
+    assert len({one.state for one in everything}) >= 7
+    for few in (2, 20):
+        monkeypatch.setattr(search_store, "FEW", few)
+        for state in OrderState:
+            assert found(service, state=state) == [one.order_id for one in everything if one.state is state], state
+        for reason in ("NO_ITEM", "GONE", "no_attribution", "nothing"):
+            assert found(service, reason=reason) == [one.order_id for one in everything if reason in said_of(one)], (
+                reason
+            )
+    for _ in range(3):
+        for text in ("K-1", "C-3", "S-2", "N-7", "A-91827645", "late-7", "nobody"):
+            assert found(service, text=text) == [one.order_id for one in everything if text in texts_of(one)], text
+            for state in (OrderState.REJECTED, OrderState.PENDING):
+                both = [one.order_id for one in everything if text in texts_of(one) and one.state is state]
+                assert found(service, text=text, state=state) == both, (text, state)
+        for _ in range(4):
+            file_some(service.database, clock.now + timedelta(hours=1))
+
+
+def shown(service: Service) -> list[OrderDetail]:
+    """Return every order as it is shown, the newest first."""
+    with service.database.snapshot() as session:
+        page = list_orders(session, service.settings, None, 0)
+        assert page.next is None
+        return [show_order(session, service.settings, one.event_type, one.order_id) for one in page.items[::-1]]
+
+
+def said_of(one: OrderDetail) -> set[str | None]:
+    """Return the reasons of an order."""
+    return {one.reason, *(each.code for each in one.reasons)}
+
+
+def texts_of(one: OrderDetail) -> set[str | None]:
+    """Return what an order is found by."""
+    return {one.order_id, one.click_id, one.customer_id, *(item.sku for item in one.items)}

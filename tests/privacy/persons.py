@@ -19,6 +19,7 @@ from app.clicks.store import NewClick, Note, add_new, append, note_to_json
 from app.conversions.order import Item, Order
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, REVISION
+from app.conversions.terms import file_some
 from app.database import Database
 from app.delivery.calls_store import CALL
 from app.delivery.store import ATTEMPT
@@ -73,6 +74,9 @@ def live(service: Service) -> None:
         order("third", customer_id="cus-1", click_id=SPOOLED_CLICK),
     ]
     record(database, waiting, NOW)
+    while file_some(database, NOW):
+        pass
+    record(database, [of_person("not filed", promo_code="ADA10")], NOW)
     _spool(service)
     _speak(database)
 

@@ -1,6 +1,7 @@
 """Who is erased is found nowhere any more, and what was sold is as it was."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from app.clicks.store import CLICK
 from app.conversions.corrections_store import CORRECTION_ITEM
 from app.conversions.record import record
 from app.conversions.store import CONVERSION, ITEM, REVISION
+from app.conversions.terms_store import ORDER_TERM, Term, number_of
 from app.conversions.totals_store import TOTAL
 from app.database import Database
 from app.delivery.calls_store import CALL
 from app.delivery.channels.folder import FolderChannel, FolderSettings
+from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
+from app.delivery.removal import Removal
 from app.delivery.resume import confirm
 from app.delivery.store import ATTEMPT
 from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
@@ -77,15 +81,18 @@ def test_who_is_erased_is_found_nowhere(lived: Service, tmp_path: Path) -> None:
     """Not in the database's file nor its log, not in files, the journal or the spool: no byte, however it is spelt."""
     pulled(lived)
     before = hits(lived, tmp_path)
+    assert number_of(Term.CUSTOMER, CUSTOMER) in {row.term for row in rows(lived.database, select(ORDER_TERM.c.term))}
     assert before.keys() == set(EVERYTHING)
     kinds = {place.split(" ")[0].rsplit(".", 1)[-1] for place in before[FIRST_CLICK]}
     assert kinds >= {"csv", "click_id", "content", "detail", "reason", "error_reason"}
     assert any(".spool" in place for place in before[SPOOLED_CLICK])
     erasure = erased(lived)
     assert not erasure.waits_for
-    said = {"orders": 5, "held": 2, "clicks": 2, "notes": 2, "files": 1, "sentences": 6, "late": 0}
+    said = {"orders": 6, "held": 2, "clicks": 2, "notes": 2, "files": 1, "sentences": 6, "late": 0}
     assert dict(erasure.counts) == said
     assert hits(lived, tmp_path) == {}
+    terms = {number_of(kind, one) for kind in (Term.CLICK, Term.CUSTOMER) for one in EVERYTHING}
+    assert not terms & {row.term for row in rows(lived.database, select(ORDER_TERM.c.term))}
     assert [one.name for one in lived.hold.journal.path.iterdir()] == [f"{lived.hold.journal.names()[0]}.removed"]
 
 
@@ -151,6 +158,26 @@ def test_an_erasure_that_was_killed_is_finished_by_another(lived: Service, tmp_p
     done = [one for _, one in zip(range(after), steps, strict=False)]
     del steps
     assert len(done) == after
+    erased(lived)
+    assert hits(lived, tmp_path) == {}
+
+
+class Full(Journal):
+    """A journal on a disk that is full."""
+
+    def keep_removed(self, name: str, _left: bytes, _removal: Removal) -> None:
+        """Fail."""
+        raise ChannelUnavailable(f"There is no room for {name}.")
+
+
+@ON_ONE_DATABASE
+def test_a_disk_that_is_full_stops_it_and_the_same_again_finishes(lived: Service, tmp_path: Path) -> None:
+    """What leads to the rest is still there: nothing of it was cleared before its files."""
+    pulled(lived)
+    means = means_of(lived)
+    full = replace(means, places=replace(means.places, journal=Full(means.places.journal.path)))
+    with pytest.raises(ChannelUnavailable):
+        list(Erasure(full, ADA, lived.clock()).steps())
     erased(lived)
     assert hits(lived, tmp_path) == {}
 

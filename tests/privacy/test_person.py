@@ -2,12 +2,16 @@
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from typer.testing import CliRunner, Result
 
+from app.batches.store import BATCH, UNDELIVERED
+from app.cli import cli as commands
 from app.conversions.store import CONVERSION
 from app.conversions.wish import Kind
 from app.database import Database
@@ -19,8 +23,8 @@ from app.service import Service
 from app.tables import METADATA
 from tests.privacy.persons import CUSTOMER, EVERYTHING, OTHER_CLICK, OTHER_CUSTOMER, SPOOLED_CLICK, hits, pulled
 from tests.support import NOW
-from tests.test_cli import run
 
+ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ADA = Person(frozenset({CUSTOMER}), frozenset({SPOOLED_CLICK}))
 DERIVED = {"revision.fingerprint", "order_term.term", "order_term.revision_id", "batch_content.content", "traces.id"}
 NOT_HERS = {"fingerprint_key.sign", "fingerprint_key.id", "batch.removed_at", "batch.removed_why"}
@@ -68,7 +72,7 @@ def _texts(told: Any) -> Any:
         yield str(told)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@ON_ONE_DATABASE
 def test_each_order_tells_its_life(lived: Service) -> None:
     """Its revisions, lines, deliveries to whom and when, answers, corrections."""
     body = b'{"reason": "ITEM_RETURNED", "items": [{"sku": "SKU-0"}]}'
@@ -76,7 +80,7 @@ def test_each_order_tells_its_life(lived: Service) -> None:
     accept(lived.database, lived.settings, request, NOW)
     told = tell(means_of(lived), ADA, NOW)
     orders = {one["order_id"]: one for one in told["orders"]}
-    assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third"}
+    assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third", "not filed"}
     assert len(orders["changed"]["revisions"]) == 2
     assert [one["kind"] for one in orders["sent"]["corrections"]] == ["reversal"]
     [file] = told["files"]
@@ -88,38 +92,73 @@ def test_each_order_tells_its_life(lived: Service) -> None:
     assert orders["sent"]["revisions"][0]["answers"]
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_commands_take_ids_from_a_file_and_print_none(lived: Service, tmp_path: Path, outbox: Path) -> None:
-    """So that an id need not stand in a shell's history; the answer is a file for its owner alone."""
-    ids, answer = tmp_path / "ids", tmp_path / "person.json"
-    ids.write_text(f"{CUSTOMER}\n\n", "utf-8")
+@pytest.fixture
+def cli(lived: Service, outbox: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run a command in this process, with the settings of the service."""
     settings = lived.settings
     environment = {
+        "CAPTURE_CAMPAIGN_ID": "1000",
+        "CAPTURE_ACTION_TRACKER_ID": "4321",
         "CAPTURE_DATABASE_URL": lived.database.url,
         "CAPTURE_SPOOL_PATH": str(settings.spool_path),
         "CAPTURE_JOURNAL_PATH": str(settings.journal_path),
         "CAPTURE_FOLDER_PATH": str(outbox),
         "CAPTURE_FINGERPRINT_KEY": "a secret of thirty-two characters",
     }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     lived.database.close()
-    told = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
-    assert (told.returncode, told.stdout) == (0, "4 orders, 2 clicks and 1 files are told of.\n")
+    return lambda *arguments, **how: CliRunner().invoke(commands, list(arguments), **how)
+
+
+@ON_ONE_DATABASE
+def test_what_is_kept_is_a_file_for_its_owner_alone(cli: Callable[..., Result], tmp_path: Path) -> None:
+    """Ids come from a file, so that they need not stand in a shell's history; no file is overwritten."""
+    ids, answer = tmp_path / "ids", tmp_path / "person.json"
+    ids.write_text(f"{CUSTOMER}\n\n", "utf-8")
+    told = cli("person", "--customers-from", str(ids), "--output", str(answer))
+    assert (told.exit_code, told.output) == (0, "5 orders, 2 clicks and 1 files are told of.\n")
     assert stat.S_IMODE(answer.stat().st_mode) == 0o600
     assert CUSTOMER in answer.read_text("utf-8")
-    again = run("person", "--customers-from", str(ids), "--output", str(answer), **environment)
-    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    again = cli("person", "--customer", CUSTOMER, "--output", str(answer))
+    assert "cannot be written anew" in str(again.exception)
+
+
+@ON_ONE_DATABASE
+def test_the_command_erases_and_prints_no_id(cli: Callable[..., Result], lived: Service, outbox: Path) -> None:
+    """Numbers alone; ids may be piped in. Nothing found is no failure, and nobody named is wrong usage."""
     [file] = outbox.iterdir()
     file.unlink()  # impact.com has fetched it
-    dry = run("erase", "--customers-from", str(ids), "--dry-run", **environment)
-    assert (dry.returncode, "Nothing was changed." in dry.stdout) == (0, True)
-    done = run("erase", "--customers-from", str(ids), **environment)
-    assert done.returncode == 0, done.stderr
-    assert "4 orders cleared, 2 clicks deleted" in done.stdout
-    assert not any(one in done.stdout + done.stderr + dry.stdout + dry.stderr for one in EVERYTHING)
-    nothing = run("erase", "--customers-from", str(ids), **environment)
-    assert (nothing.returncode, "Nothing is kept" in nothing.stdout) == (0, True)
-    for wrong in (run("erase", **environment), run("erase", "--clicks-from", str(tmp_path / "none"), **environment)):
-        assert wrong.returncode != 0
-        assert "Traceback" not in wrong.stderr
+    ids = f"{CUSTOMER}\r\n"
+    dry = cli("erase", "--customers-from", "-", "--dry-run", input=ids)
+    assert (dry.exit_code, "Nothing was changed." in dry.output) == (0, True)
+    done = cli("erase", "--customers-from", "-", input=ids)
+    assert (done.exit_code, "5 orders cleared, 2 clicks deleted" in done.output) == (0, True)
+    assert "1 orders that had not left" in done.output
+    assert not any(one in done.output + dry.output for one in EVERYTHING)
+    nothing = cli("erase", "--customers-from", "-", "--compact", input=ids)
+    assert (nothing.exit_code, "Nothing is kept" in nothing.output) == (0, True)
     with lived.database.snapshot() as session:
-        assert len(session.connection().execute(select(CONVERSION)).all()) == 7
+        assert len(session.connection().execute(select(CONVERSION)).all()) == 8
+
+
+@ON_ONE_DATABASE
+def test_whoever_names_nobody_is_told_how_to(cli: Callable[..., Result], tmp_path: Path) -> None:
+    """So is who names a file that is not there, or an id that nothing can hold."""
+    assert cli("erase").exit_code == 2
+    assert cli("erase", "--customer", "a\x00b").exit_code == 2
+    missing = cli("erase", "--clicks-from", str(tmp_path / "none"))
+    assert "cannot be read as ids" in str(missing.exception)
+
+
+@ON_ONE_DATABASE
+def test_a_file_under_way_is_named_and_the_exit_status_says_that_it_is_not_finished(
+    cli: Callable[..., Result], lived: Service
+) -> None:
+    """The sentence says when to repeat the command."""
+    with lived.database.transaction() as session:
+        [batch] = session.connection().execute(select(BATCH)).all()
+        session.connection().execute(insert(UNDELIVERED).values(batch=batch.id, due_at=NOW))
+    told = cli("erase", "--customer", CUSTOMER)
+    assert told.exit_code == 1
+    assert f"Repeat the command when these have arrived: {batch.batch_id}." in told.output
