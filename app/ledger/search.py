@@ -67,9 +67,7 @@ def search(session: Session, settings: Settings, wanted: Wanted, after: int | No
         return Found(items=[], next=None, searched_up_to=None)
     candidates = _candidates(session, wanted, _span(session, wanted, after))
     ids = list(islice(_fitting(session, wanted, candidates.ids), PAGE + 1))
-    more = candidates.ids[-1] if candidates.more else None
-    if len(ids) > PAGE or (len(ids) == PAGE and candidates.more):
-        more = ids[PAGE - 1]
+    more = ids[PAGE - 1] if len(ids) > PAGE else candidates.ids[-1] if candidates.more else None
     return Found(
         items=show(session, settings, ids[:PAGE])[::-1],
         next=None if more is None else str(more),

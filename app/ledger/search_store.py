@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, literal, literal_column, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, String, Table, and_, literal, select, tuple_
 from sqlmodel import Session
 
 from app.batches.store import BATCH, BATCH_LINE, LEFT_OUT, UNCONFIRMED, UNDELIVERED
@@ -18,8 +18,7 @@ from app.conversions.corrections_store import CANCELLED
 from app.conversions.store import CONVERSION, ITEM, REVISION, UNSENT
 from app.conversions.terms_store import Term
 from app.ledger.state import OrderState
-from app.submissions.store import JUDGED_ORDER, SUBMISSION_ERROR, is_judged
-from app.submissions.submission import Verdict
+from app.submissions.store import JUDGED_ORDER, SUBMISSION_ERROR
 
 LOOK: Final = 2_000
 """So many orders are looked at in a step, at most."""
@@ -53,7 +52,7 @@ def with_text(session: Session, text: str, span: Span) -> Candidates:
 def with_reason(session: Session, reason: str, span: Span) -> Candidates:
     """Return the revisions that are held, were left out, or were refused by impact.com for a reason."""
     waits = _walk(session, UNSENT.c.revision_id, span, UNSENT.c.hold_reason == reason)
-    left_out, refused = (_along(session, table, reason, span) for table in (LEFT_OUT, SUBMISSION_ERROR))
+    left_out, refused = (_along(session, table.c.reason, reason, span) for table in (LEFT_OUT, SUBMISSION_ERROR))
     return _merged([waits, left_out, refused])
 
 
@@ -61,7 +60,8 @@ def in_state(session: Session, state: OrderState, span: Span) -> Candidates:
     """Return the revisions that may be in a state: those of the small tables that say so, where there are such."""
     if state in _IN_FILES:
         return _merged([_in_batches(session, _IN_FILES[state], span)])
-    return _merged([_walk(session, column, span, *conditions) for column, *conditions in _WALKS[state]])
+    walks = [_walk(session, column, span, *conditions) for column, *conditions in _WALKS.get(state, ())]
+    return _merged([*walks, *(_along(session, column, state.value, span) for column in _SAID_BY.get(state, ()))])
 
 
 _IN_FILES: Final = {
@@ -71,17 +71,18 @@ _IN_FILES: Final = {
 }
 _WALKS: Final[dict[OrderState, Sequence[tuple[ColumnElement[Any], ...]]]] = {
     OrderState.PENDING: [(UNSENT.c.revision_id, UNSENT.c.hold_reason.is_(None))],
-    OrderState.HELD: [
-        (UNSENT.c.revision_id, UNSENT.c.hold_reason.is_not(None)),
-        (LEFT_OUT.c.revision_id, LEFT_OUT.c.state == literal_column("'held'")),
-    ],
-    OrderState.EXPIRED: [(LEFT_OUT.c.revision_id, LEFT_OUT.c.state == literal_column("'expired'"))],
+    OrderState.HELD: [(UNSENT.c.revision_id, UNSENT.c.hold_reason.is_not(None))],
     OrderState.CANCELLED: [(CANCELLED.c.revision_id,)],
     OrderState.ACCEPTED: [(BATCH_LINE.c.revision_id,)],
-    OrderState.PARTLY_ACCEPTED: [(JUDGED_ORDER.c.revision_id, is_judged(JUDGED_ORDER, Verdict.PARTLY_ACCEPTED))],
-    OrderState.REJECTED: [(JUDGED_ORDER.c.revision_id, is_judged(JUDGED_ORDER, Verdict.REJECTED))],
 }
-"""Where the others are: a table's revisions, and which of them. Almost all that has left is accepted in the end."""
+"""Where orders in a state are: which revisions of a table. Almost all that has left is accepted in the end."""
+_SAID_BY: Final[dict[OrderState, Sequence[Any]]] = {
+    OrderState.HELD: [LEFT_OUT.c.state],
+    OrderState.EXPIRED: [LEFT_OUT.c.state],
+    OrderState.PARTLY_ACCEPTED: [JUDGED_ORDER.c.verdict],
+    OrderState.REJECTED: [JUDGED_ORDER.c.verdict],
+}
+"""Where a column says so itself."""
 
 
 def newest(session: Session, span: Span) -> Candidates:
@@ -116,10 +117,9 @@ def recorded_at(session: Session, revision_id: int) -> datetime | None:
 
 
 def _merged(walks: Sequence[Sequence[int]]) -> Candidates:
-    """Return the ids of several walks; where one stopped at its bound, the others are heard no further either."""
-    stops = [walk[-1] for walk in walks if len(walk) == LOOK]
-    ids = sorted({one for walk in walks for one in walk if one >= max(stops, default=0)}, reverse=True)
-    return Candidates(ids[:LOOK], more=bool(stops) or len(ids) > LOOK)
+    """Return the newest ids of several walks; one that stopped at its bound fills a step with what is no older."""
+    ids = sorted(set().union(*walks), reverse=True)
+    return Candidates(ids[:LOOK], more=len(ids) > LOOK or any(len(walk) == LOOK for walk in walks))
 
 
 def _walk(session: Session, column: ColumnElement[int], span: Span, *conditions: ColumnElement[bool]) -> list[int]:
@@ -128,15 +128,15 @@ def _walk(session: Session, column: ColumnElement[int], span: Span, *conditions:
     return list(session.connection().execute(within).scalars())
 
 
-def _along(session: Session, table: Table, reason: str, span: Span) -> list[int]:
-    """Return the newest revisions within a span that a table gives a reason for, along the reason's own index.
+def _along(session: Session, of: Any, value: str, span: Span) -> list[int]:
+    """Return the newest revisions within a span that a column has a value for, along the column's own index.
 
-    PostgreSQL is asked by pairs, since a planner that may leave the reason out of the order may walk along the ids of
-    all reasons. SQLite goes by the reason itself, which it takes for a key in this spelling too.
+    PostgreSQL is asked by pairs, since a planner that may leave the value out of the order may walk along the ids of
+    all values. SQLite goes by the value itself, which it takes for a key in this spelling too.
     """
-    of, one = table.c.reason, table.c.revision_id
-    first, last = (tuple_(literal(reason, String), literal(end, BigInteger)) for end in span)
-    within = tuple_(of, one) >= first, tuple_(of, one) <= last, of.is_not_distinct_from(reason), one.between(*span)
+    one = of.table.c.revision_id
+    first, last = (tuple_(literal(value, String), literal(end, BigInteger)) for end in span)
+    within = tuple_(of, one) >= first, tuple_(of, one) <= last, of.is_not_distinct_from(value), one.between(*span)
     newest_of = select(one).where(*within).order_by(of.desc(), one.desc()).limit(LOOK)
     return list(session.connection().execute(newest_of).scalars())
 

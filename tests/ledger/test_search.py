@@ -115,9 +115,10 @@ def test_orders_are_found_by_state_reason_and_day(life: Service) -> None:
 
 def test_a_step_is_bounded_and_says_how_to_go_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where few orders fit, a page may be empty, and the next one goes on behind it; none is lost or shown twice."""
-    monkeypatch.setattr(search_store, "LOOK", 7)
     keep(service.database, [order(f"N-{number}", click_id=f"c-{number % 40}", items=1) for number in range(120)])
     everything = [f"N-{number}" for number in reversed(range(120))]
+    assert found(service) == found(service, text="SKU-0") == everything
+    monkeypatch.setattr(search_store, "LOOK", 7)
     assert found(service) == found(service, text="SKU-0") == found(service, state=OrderState.PENDING) == everything
     assert found(service, text="c-3") == ["N-83", "N-43", "N-3"]
 
