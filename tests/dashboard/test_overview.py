@@ -86,7 +86,7 @@ def test_a_busy_quarter_is_light(client: TestClient, database: Database, clock: 
     sign_in(client)
     page = client.get("/dashboard?days=90")
     paths = re.findall(r'(?:src|href)="(/dashboard/(?:static|charts)/[^"]+)"', page.text)
-    assert len(paths) == 8
+    assert len(paths) == 9
     answers = [page, *(client.get(path) for path in paths)]
     assert sum(int(answer.headers["content-length"]) for answer in answers) < 90_000
 
