@@ -132,6 +132,7 @@ def test_an_order_that_was_refused(shop: Merchant, code: str) -> None:
     assert f"{code}: " in told["summary"]
     assert f"{code}: " in said(told, "submission")
     assert told["next"]
+    assert "{" not in "".join(told["next"]), "a placeholder that nobody can call"
     assert all(sentence.endswith(".") for sentence in told["next"])
 
 
