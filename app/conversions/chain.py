@@ -5,6 +5,7 @@ order id; the parent is tracked first) and its page on event type data (EventCod
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from app.conversions.order import Order, OrderKey
 from app.errors import Fault
@@ -17,6 +18,10 @@ def about_customer(customer_id: str | None, event_type: EventType) -> Fault | No
     if customer_id is not None or event_type.level != "chained":
         return None
     return Fault("CUSTOMER_ID_MISSING", "A chained action has the customer_id that links it to its parent.")
+
+
+FORGOTTEN: Final = ""
+"""The customer id of an order whose personal fields were removed: nobody knows any more that a child has another."""
 
 
 def about_event_code(extra: Mapping[str, str], event_type: EventType) -> Fault | None:
@@ -49,7 +54,7 @@ def about_recorded_parent(order: Order, customers: Mapping[OrderKey, str | None]
         event_type, order_id = order.parent
         sentence = f"No order {order_id} of the event type {event_type} is recorded; send the parent before the child."
         return Fault("PARENT_NOT_FOUND", sentence, "/parent")
-    if order.customer_id != customers[order.parent]:
+    if customers[order.parent] not in {FORGOTTEN, order.customer_id}:
         sentence = "The parent has another customer_id; a child is linked to its parent by the same one."
         return Fault("PARENT_CUSTOMER_DIFFERS", sentence, "/customer_id")
     return None

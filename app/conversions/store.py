@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, Session, SQLModel
 
+from app.conversions.chain import FORGOTTEN
 from app.conversions.fingerprint import is_keyed
 from app.conversions.order import Item, Order, OrderKey
 from app.database import ROW_ID, UTCDateTime
@@ -161,11 +162,17 @@ def newest_revisions(session: Session, conversion_ids: Sequence[int]) -> dict[in
 
 
 def customers(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, str | None]:
-    """Return the customer ids of those orders that are recorded, as their newest revisions have them."""
+    """Return the customer ids of those orders that are recorded, as their newest revisions have them.
+
+    FORGOTTEN stands for one that was removed.
+    """
     ids = find_keys(session, keys)
     newest = newest_revisions(session, list(ids.values()))
     statement = select(REVISION.c.conversion_id, REVISION.c.customer_id).where(REVISION.c.id.in_(newest.values()))
     found = {row.conversion_id: row.customer_id for row in session.connection().execute(statement)}
+    nameless = [number for number, customer_id in found.items() if customer_id is None]
+    said = fingerprints(session, nameless) if nameless else {}
+    found |= {number: FORGOTTEN for number, some in said.items() if any(map(is_keyed, some))}
     return {key: found[number] for key, number in ids.items() if number in found}  # one that has moved says nothing
 
 

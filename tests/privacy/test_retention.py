@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.parcel import Parcel, Progress
 from app.doctor.privacy import fingerprint_key
 from app.errors import ChannelUnavailable, Misconfigured
+from app.event_type import EventType
 from app.ledger.export_routes import request_export
 from app.ledger.revise import attribute
 from app.privacy.store import cleared_up_to
@@ -179,3 +181,21 @@ def test_another_key_stops_it_and_the_doctor_says_so(kept: Service) -> None:
     kept.settings = kept.settings.model_copy(update={"fingerprint_key": None})
     [finding] = fingerprint_key(kept)
     assert "CAPTURE_FINGERPRINT_KEY is not set" in finding.detail
+
+
+def test_a_child_of_a_parent_that_was_cleared_is_taken(kept: Service) -> None:
+    """A subscription goes on after its first order is so old that its customer id is gone, however that was changed."""
+    types = {
+        "trial": EventType(campaign_id=1, action_tracker_id=801, level="chained"),
+        "paid": EventType(campaign_id=1, action_tracker_id=802, level="chained"),
+    }
+    kept.settings = kept.settings.model_copy(update={"event_types": types})
+    mine: dict[str, Any] = {"customer_id": CUSTOMER, "event_type": "paid", "parent": ("trial", "T-1")}
+    record(kept.database, [order("T-1", event_type="trial", customer_id=CUSTOMER)], NOW)
+    [other] = record(kept.database, [order("P-0", **mine | {"customer_id": "somebody-else"})], NOW)
+    assert [fault.code for fault in other.faults] == ["PARENT_CUSTOMER_DIFFERS"]
+    later(kept, 101)
+    assert purged(kept) == {"orders": 1}
+    assert record(kept.database, [order("P-1", **mine)], NOW)[0].outcome == "new"
+    attribute(kept.database, kept.settings, ("trial", "T-1"), {"media_id": "7"}, NOW)
+    assert record(kept.database, [order("P-2", **mine)], NOW)[0].outcome == "new"
