@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from app import __version__, health, metrics
@@ -28,7 +28,7 @@ from app.ledger.intake import Intake
 from app.service import Service, assemble
 from app.submissions import routes as submissions
 from app.thin import Application
-from app.web import RawOrderPaths, RequestLog, each_parameter_once, install_refusals
+from app.web import RawOrderPaths, RequestLog, install_refusals
 from app.worker import Worker
 
 DRAIN_SECONDS: Final = 20.0
@@ -101,7 +101,6 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
         summary="Keeps impact.com click ids and reports orders as conversions.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
-        dependencies=[Depends(each_parameter_once)],
     )
     orders = (order_routes, correction_routes, export_routes, submissions, total_routes, reconcile_routes)
     for room in (health, clicks, snippet_routes, *orders, alarms, dashboard):

@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.config import Settings
 from app.errors import Denied, Forbidden
+from app.web import require_each_once
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -75,6 +76,8 @@ def authorise(key: str | None, settings: Settings, *rights: Right) -> None:
 def requires(*rights: Right) -> Callable[..., None]:
     """Return a dependency that lets a call pass if its key has one of `rights`: else 401 or 403.
 
+    A call that gives a parameter twice passes neither, but is told so only if its key does: 422.
+
     The OpenAPI document names them with the call, as the roles of its security requirement.
     """
     credential = Security(bearer, scopes=[right.value for right in rights])
@@ -84,5 +87,6 @@ def requires(*rights: Right) -> Callable[..., None]:
         credentials: Annotated[HTTPAuthorizationCredentials | None, credential] = None,
     ) -> None:
         authorise(credentials.credentials if credentials else None, request.app.state.settings, *rights)
+        require_each_once(request)
 
     return check

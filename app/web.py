@@ -116,7 +116,7 @@ def accepts_gzip(header: str) -> bool:
     return False
 
 
-async def each_parameter_once(request: Request) -> None:
+def require_each_once(request: Request) -> None:
     """Refuse a call that gives a parameter several values, of which only one would count. Raises InvalidInput."""
     given = Counter(name for name, _ in request.query_params.multi_items())
     twice = [name for name in _names(request.scope["route"].dependant) if given[name] > 1]
