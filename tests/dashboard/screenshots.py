@@ -12,7 +12,7 @@ from app.migrations import migrate
 from tests.dashboard.chromium import ARGUMENTS, Running, running_shop, sign_in
 from tests.system import program
 
-SIZE: Final[ViewportSize] = {"width": 1100, "height": 680}
+SIZE: Final[ViewportSize] = {"width": 1000, "height": 620}
 MOST_BYTES: Final = 150_000
 LIGHT: Final = "light"
 DARK: Final = "dark"
