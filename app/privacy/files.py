@@ -72,7 +72,10 @@ def is_of_orders(name: str) -> bool:
 
 
 def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[str]]:
-    """Return the kept files that hold something of theirs, and the click ids in it. Raises Failure."""
+    """Return the kept files that hold something of theirs, and the click ids in it. Raises Failure.
+
+    One that lies there whole beside what is left of it is among them: nobody needs it any more, whoever it tells of.
+    """
     sought = [one.encode() for one in (*theirs.click_ids, *theirs.customer_ids)]
     found: dict[str, Collection[str]] = {}
     for name in filter(is_of_orders, journal.names()):
@@ -81,6 +84,8 @@ def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[st
             is_worth_it = len(sought) > FEW or any(one in content for one in sought)
             if is_worth_it and (emptied := empty(content, theirs)).lines:
                 found[name] = emptied.click_ids
+            elif journal.has_whole(name):
+                found[name] = ()
         except (NotMarked, ValueError):
             raise Failure(
                 f"{name} in the journal is damaged, so that nobody can say whom it tells of; put a good copy in its"
@@ -148,13 +153,13 @@ def empty_kept(places: Places, batch: Row[Any], theirs: Theirs, now: datetime, w
 
 
 def _in_journal(journal: Journal, name: str, theirs: Theirs, removal: Removal, dry_run: bool) -> bool:
-    """Let the journal keep a file without what is theirs; say whether something was."""
+    """Let the journal keep a file without what is theirs; say whether something was, or might have been."""
     if name not in journal.names():
         return False
     content, before = journal.look(name)
     emptied = empty(content, theirs)
     if not emptied.lines:
-        return False
+        return journal.has_whole(name) if dry_run else journal.drop_whole(name)
     if not dry_run:
         fresh = removal if removal.sha256 else replace(removal, sha256=sha256(content))
         journal.keep_removed(name, emptied.content, before or fresh)

@@ -162,6 +162,11 @@ def test_an_erasure_that_was_killed_is_finished_by_another(lived: Service, tmp_p
     assert hits(lived, tmp_path) == {}
 
 
+def end(*_: object, **__: object) -> None:
+    """End as a killed process does."""
+    raise KeyboardInterrupt
+
+
 class Full(Journal):
     """A journal on a disk that is full."""
 
@@ -179,6 +184,36 @@ def test_a_disk_that_is_full_stops_it_and_the_same_again_finishes(lived: Service
     with pytest.raises(ChannelUnavailable):
         list(Erasure(full, ADA, lived.clock()).steps())
     erased(lived)
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
+def test_one_that_was_killed_between_two_names_of_the_journal_is_finished(
+    lived: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the file was there already, and the whole file still beside it."""
+    pulled(lived)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", end)
+        with pytest.raises(KeyboardInterrupt):
+            erased(lived)
+    journal = lived.hold.journal
+    assert len(list(journal.path.iterdir())) == 2
+    assert erased_dry(lived).counts["files"] == 1
+    assert len(list(journal.path.iterdir())) == 2
+    erased(lived)
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
+def test_who_had_read_a_file_before_does_not_bring_it_back_into_the_journal(lived: Service, tmp_path: Path) -> None:
+    """A worker that copies what other hosts have sent may have read it a moment before."""
+    pulled(lived)
+    journal = lived.hold.journal
+    [name] = journal.names()
+    parcel = Parcel(name, journal.read(name))
+    erased(lived)
+    journal.keep(parcel)
     assert hits(lived, tmp_path) == {}
 
 
