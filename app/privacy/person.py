@@ -127,7 +127,7 @@ def _lines(content: bytes, theirs: Theirs) -> list[Facts]:
 
 def _mentions(session: Session, values: set[str]) -> Iterator[Facts]:
     """Yield the sentences that name them in tables that are about something else."""
-    for column in (ALARM.c.subject, ALARM.c.detail, TROUBLE.c.detail, EXPORT.c.failure):
+    for column in (ALARM.c.detail, TROUBLE.c.detail, EXPORT.c.failure):
         for text in session.connection().execute(select(column).where(column.is_not(None))).scalars():
             if without_values(text, values) != text:
                 yield {"where": column.table.name, "text": text}

@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from app.alarms.alarm import Alarm, Kind
+from app.alarms.store import ALARM, raise_alarm
 from app.batches import build, exporter
 from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, UNCONFIRMED
 from app.clicks.replay import Replay
@@ -121,6 +123,17 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(lived: Service, tmp_path:
     foretold = erased_dry(lived)
     assert hits(lived, tmp_path) == before
     assert foretold.counts == erased(lived).counts
+
+
+@ON_ONE_DATABASE
+def test_an_alarm_is_about_the_same_after_whoever_has_its_number_for_an_id(lived: Service) -> None:
+    """Shops count their customers, as exports are counted; two alarms must not become one."""
+    with lived.database.transaction() as session:
+        for number in ("7", "8"):
+            raise_alarm(session, Alarm(Kind.ORDERS_EXPIRED, number, f"Of customer {number}."), NOW, owed=False)
+    erased(lived, Person(frozenset({"7", "8"})))
+    told = select(ALARM.c.subject, ALARM.c.detail).where(ALARM.c.kind == "orders_expired").order_by(ALARM.c.id)
+    assert rows(lived.database, told) == [("7", "Of customer [removed]."), ("8", "Of customer [removed].")]
 
 
 def erased_dry(service: Service) -> Erasure:
