@@ -104,10 +104,14 @@ def empty_file(
     fate, batch = _in_database(database, places, name, theirs, now, why, dry_run=dry_run)
     if fate is Fate.WAITS or not is_of_orders(name):
         return fate, batch.batch_id if batch is not None else name
-    kept = _in_journal(places.journal, name, theirs, Removal("" if batch is None else batch.sha256, now, why), dry_run)
-    emptied = fate is Fate.EMPTIED or kept
+    removal = Removal("" if batch is None else batch.sha256, now, why)
+    is_kept = _in_journal(places.journal, name, theirs, removal, dry_run=True)
+    if batch is None and is_kept and places.lie_in(name) and now - places.journal.kept_at(name) < PULLED_WITHIN:
+        return Fate.WAITS, name
+    emptied = fate is Fate.EMPTIED or is_kept
     if (emptied or (batch is not None and batch.removed_at is not None)) and not dry_run:
         emptied = places.take_away(name) or emptied
+        _in_journal(places.journal, name, theirs, removal, dry_run=False)  # last: it may be all that leads there
     return Fate.EMPTIED if emptied else Fate.UNTOUCHED, batch.batch_id if batch is not None else name
 
 

@@ -1,7 +1,9 @@
 """Who is erased is found nowhere any more, and what was sold is as it was."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
 from app.ledger.export_routes import request_export
 from app.main import create_app
 from app.privacy.erase import Erasure, Person
+from app.privacy.files import Places
 from app.purge import means_of
 from app.service import Service
 from app.submissions.store import SUBMISSION, SUBMISSION_ERROR
@@ -207,7 +210,7 @@ def test_one_that_was_killed_between_two_names_of_the_journal_is_finished(
     """What is left of the file was there already, and the whole file still beside it."""
     pulled(lived)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", end)
+        patch.setattr(os, "utime", end)
         with pytest.raises(KeyboardInterrupt):
             erased(lived)
     journal = lived.hold.journal
@@ -234,10 +237,51 @@ def test_who_had_read_a_file_before_does_not_bring_it_back_into_the_journal(live
 def test_a_file_that_only_the_journal_knows_is_emptied_too(lived: Service, tmp_path: Path) -> None:
     """An older database was restored: the file that left since then is found by what it says."""
     pulled(lived)
-    with lived.database.transaction() as session:
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=4))
+    assert erased(lived).counts["files"] == 1
+    assert hits(lived, tmp_path) == {}
+
+
+def forget_files(service: Service) -> None:
+    """Let the database be as it was before anything had left."""
+    with service.database.transaction() as session:
         for table in (SUBMISSION_ERROR, SUBMISSION, CALL, ATTEMPT, UNCONFIRMED, BATCH_CONTENT, BATCH_LINE, BATCH):
             session.connection().execute(table.delete())
-    assert erased(lived).counts["files"] == 1
+
+
+def kept_before(service: Service, moment: datetime) -> None:
+    """Let the journal have its file since then."""
+    [path] = service.hold.journal.path.iterdir()
+    os.utime(path, (moment.timestamp(), moment.timestamp()))
+
+
+@ON_ONE_DATABASE
+def test_such_a_file_is_waited_for_while_impact_com_may_fetch_it(lived: Service, tmp_path: Path, outbox: Path) -> None:
+    """Nobody could send it again, and the orders of everybody in it would be lost."""
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=2))
+    [name] = lived.hold.journal.names()
+    assert erased(lived).waits_for == {name}
+    assert (outbox / name).read_bytes() == lived.hold.journal.read(name)
+    pulled(lived)
+    assert not erased(lived).waits_for
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
+def test_one_that_was_killed_before_it_took_such_a_file_out_of_the_folder_is_finished(
+    lived: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is all that leads to it, and so is emptied last."""
+    pulled(lived)
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=4))
+    with monkeypatch.context() as patch:
+        patch.setattr(Places, "take_away", end)
+        with pytest.raises(KeyboardInterrupt):
+            erased(lived)
+    erased(lived)
     assert hits(lived, tmp_path) == {}
 
 
