@@ -142,11 +142,15 @@ def _in_database(
 
 
 def _may_still_be_fetched(session: Session, places: Places, batch: Row[Any], now: datetime) -> bool:
-    """Say whether a file lies in the folder and impact.com has neither said what it makes of it nor had time enough."""
-    if not places.lie_in(batch.filename) or results(session, [batch.id]):
-        return False
+    """Say whether a file lies in the folder and impact.com has neither said what it makes of it nor had time enough.
+
+    What it said before the file was left there again says nothing of that.
+    """
     arrived = persons_store.arrived_at(session, batch.id)
-    return arrived is not None and now - arrived < PULLED_WITHIN
+    if arrived is None or not places.lie_in(batch.filename):
+        return False
+    result = results(session, [batch.id]).get(batch.id)
+    return now - arrived < PULLED_WITHIN and (result is None or result.recorded_at < arrived)
 
 
 def empty_kept(places: Places, batch: Row[Any], theirs: Theirs, now: datetime, why: str) -> None:

@@ -31,7 +31,7 @@ from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.removal import Removal
-from app.delivery.resume import confirm
+from app.delivery.resume import confirm, redeliver
 from app.delivery.store import ATTEMPT
 from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
 from app.ledger.export_routes import request_export
@@ -54,6 +54,7 @@ from tests.privacy.persons import (
     pulled,
 )
 from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, work
+from tests.verdicts import judge
 
 ADA = Person(frozenset({CUSTOMER}), frozenset({SPOOLED_CLICK}))
 ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -452,6 +453,21 @@ def test_a_file_that_impact_com_may_not_have_fetched_yet_is_waited_for(lived: Se
     pulled(lived)
     assert not erased(lived).waits_for
     assert list(outbox.iterdir()) == []
+
+
+@ON_ONE_DATABASE
+def test_a_file_that_was_left_there_again_after_its_result_is_waited_for(lived: Service, outbox: Path) -> None:
+    """What impact.com has said of it was said before."""
+    with lived.database.transaction() as session:
+        session.connection().execute(CALL.delete())
+    judge(lived.database, {})
+    lived.clock = lambda: NOW + timedelta(hours=1)
+    with lived.database.transaction() as session:
+        [row] = session.connection().execute(select(BATCH)).all()
+        redeliver(session, lived.settings, row.id, row.event_type)
+    work(lived)
+    assert erased(lived).waits_for == {row.batch_id}
+    assert len(list(outbox.iterdir())) == 1
 
 
 # The key ----------------------------------------------------------------------------------------------------------
