@@ -76,7 +76,7 @@ def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[st
 
     One that lies there whole beside what is left of it is among them: nobody needs it any more, whoever it tells of.
     """
-    sought = [one.encode() for one in (*theirs.click_ids, *theirs.customer_ids)]
+    sought = [one.replace('"', '""').encode() for one in (*theirs.click_ids, *theirs.customer_ids)]  # as a file has it
     found: dict[str, Collection[str]] = {}
     for name in filter(is_of_orders, journal.names()):
         try:

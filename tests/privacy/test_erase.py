@@ -258,6 +258,23 @@ def kept_before(service: Service, moment: datetime) -> None:
 
 
 @ON_ONE_DATABASE
+def test_such_a_file_is_found_by_an_id_that_it_has_in_quotes(lived: Service, tmp_path: Path) -> None:
+    """A quotation mark in an id is doubled there."""
+    pulled(lived)
+    quoted = 'cus "4712", Ada'
+    record(lived.database, [of_person("quoted", customer_id=quoted)], NOW)
+    request_export(lived.database)
+    work(lived)
+    forget_files(lived)
+    with lived.database.transaction() as session:
+        session.connection().execute(REVISION.update().values(customer_id=None, click_id=None))
+    for path in lived.hold.journal.path.iterdir():
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert erased(lived, Person(frozenset({quoted}))).counts["files"] == 1
+    assert hits(lived, tmp_path, ("4712",)) == {}
+
+
+@ON_ONE_DATABASE
 def test_such_a_file_is_waited_for_while_impact_com_may_fetch_it(lived: Service, tmp_path: Path, outbox: Path) -> None:
     """Nobody could send it again, and the orders of everybody in it would be lost."""
     forget_files(lived)
