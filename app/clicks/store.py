@@ -20,6 +20,8 @@ from app.clicks.click import GRANTED, MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
 from app.database import ROW_ID, WRITER_SLOT, UTCDateTime, add_to, insert_new, insert_new_from
 
+TOGETHER: Final = 500
+
 
 class Click(SQLModel, table=True):
     """A click id as it arrived, when, where, and which way it came in (`source`: get, post, redirect).
@@ -145,9 +147,11 @@ def counted(session: Session, first: date, last: date) -> dict[date, int]:
 
 def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
     """Delete the rows of these clicks, as far as there are any."""
-    # Where another process files one of them just now, the first statement waits for it, and the second one sees it.
-    for table in (NEW_CLICK, CLICK):
-        session.connection().execute(delete(table).where(table.c.click_id.in_(sorted(click_ids))))
+    ids = sorted(click_ids)
+    for start in range(0, len(ids), TOGETHER):
+        # Where another process files one of them just now, the first statement waits for it, and the second sees it.
+        for table in (NEW_CLICK, CLICK):
+            session.connection().execute(delete(table).where(table.c.click_id.in_(ids[start : start + TOGETHER])))
 
 
 # A crowd ----------------------------------------------------------------------------------------------------------

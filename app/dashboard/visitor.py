@@ -40,5 +40,5 @@ def token_hash(token: str) -> str:
 
 def is_within(path: str) -> bool:
     """Say whether a path, with its query, leads to a page of the dashboard and nowhere else."""
-    steps = unquote(path.partition("?")[0]).replace("\\", "/").split("/")
+    steps = unquote(re.split("[?#]", path, maxsplit=1)[0]).replace("\\", "/").split("/")
     return _WITHIN.fullmatch(path) is not None and ".." not in steps

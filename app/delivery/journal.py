@@ -27,9 +27,13 @@ class Journal:
         self._listed: tuple[int, list[str]] = (0, [])
 
     def keep(self, parcel: Parcel) -> None:
-        """Keep a file, durably; the same again changes nothing. Raises ChannelUnavailable if it cannot be."""
+        """Keep a file, durably; the same again changes nothing. Raises ChannelUnavailable if it cannot be.
+
+        Of one whose content was removed meanwhile nothing more is kept than is left of it.
+        """
         with self._writing():
             put(self.path, parcel, lambda _: None, logger)
+        self.drop_whole(parcel.name)
 
     def keep_removed(self, name: str, left: bytes, removal: Removal) -> None:
         """Keep of a file what is `left`, durably, marked as nothing to be sent, in place of what was kept.
@@ -45,6 +49,19 @@ class Journal:
             for path in (whole, *self.path.glob(f"{name}.*.part")):
                 path.unlink(missing_ok=True)
             sync(self.path)
+
+    def has_whole(self, name: str) -> bool:
+        """Say whether a file lies whole beside what is left of it: whoever removed its content was ended in between."""
+        return (self.path / f"{name}{SUFFIX}").exists() and (self.path / name).exists()
+
+    def drop_whole(self, name: str) -> bool:
+        """Delete such a file, durably, and say whether there was one. Raises ChannelUnavailable."""
+        if not self.has_whole(name):
+            return False
+        with self._writing():
+            (self.path / name).unlink(missing_ok=True)
+            sync(self.path)
+        return True
 
     def names(self) -> list[str]:
         """Return the names of the kept files, those kept last first. Raises ChannelUnavailable."""

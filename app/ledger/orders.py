@@ -137,7 +137,7 @@ def find_order(session: Session, settings: Settings, event_type: str, order_id: 
 
 def find_conversion(session: Session, event_type: str, order_id: str) -> int:
     """Return the id under which an order is recorded. Raises NotFound."""
-    conversion_id = None if unusable(event_type) else store.find_order(session, event_type, order_id)
+    conversion_id = None if unusable(event_type + order_id) else store.find_order(session, event_type, order_id)
     if conversion_id is None:
         detail = "No order with this id is recorded for this event type; ?event_type=KEY names another one."
         raise NotFound(detail, code="ORDER_NOT_FOUND")

@@ -113,6 +113,8 @@ def _clear_orders(means: Means, revision_ids: list[int], waits: set[int]) -> int
     with means.database.transaction() as session, means.database.overwriting(session):
         only_by_keys(session)
         rows = persons_store.revisions_after(session, revision_ids[0] - 1, len(revision_ids))
+        if persons_store.count_waiting(session, [row.id for row in rows]):
+            batches.interrupt_exports(session)  # one may have planned them with what is being removed
         conversions.lock_all(session, {row.conversion_id for row in rows})
         ids = {row.conversion_id for row in rows}
         late = persons_store.in_batches(session, ids) | persons_store.in_batches(session, ids, waits)

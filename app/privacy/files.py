@@ -72,8 +72,11 @@ def is_of_orders(name: str) -> bool:
 
 
 def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[str]]:
-    """Return the kept files that hold something of theirs, and the click ids in it. Raises Failure."""
-    sought = [one.encode() for one in (*theirs.click_ids, *theirs.customer_ids)]
+    """Return the kept files that hold something of theirs, and the click ids in it. Raises Failure.
+
+    One that lies there whole beside what is left of it is among them: nobody needs it any more, whoever it tells of.
+    """
+    sought = [one.replace('"', '""').encode() for one in (*theirs.click_ids, *theirs.customer_ids)]  # as a file has it
     found: dict[str, Collection[str]] = {}
     for name in filter(is_of_orders, journal.names()):
         try:
@@ -81,6 +84,8 @@ def find_in_journal(journal: Journal, theirs: Theirs) -> dict[str, Collection[st
             is_worth_it = len(sought) > FEW or any(one in content for one in sought)
             if is_worth_it and (emptied := empty(content, theirs)).lines:
                 found[name] = emptied.click_ids
+            elif journal.has_whole(name):
+                found[name] = ()
         except (NotMarked, ValueError):
             raise Failure(
                 f"{name} in the journal is damaged, so that nobody can say whom it tells of; put a good copy in its"
@@ -99,10 +104,14 @@ def empty_file(
     fate, batch = _in_database(database, places, name, theirs, now, why, dry_run=dry_run)
     if fate is Fate.WAITS or not is_of_orders(name):
         return fate, batch.batch_id if batch is not None else name
-    kept = _in_journal(places.journal, name, theirs, Removal("" if batch is None else batch.sha256, now, why), dry_run)
-    emptied = fate is Fate.EMPTIED or kept
+    removal = Removal("" if batch is None else batch.sha256, now, why)
+    is_kept = _in_journal(places.journal, name, theirs, removal, dry_run=True)
+    if batch is None and is_kept and places.lie_in(name) and now - places.journal.kept_at(name) < PULLED_WITHIN:
+        return Fate.WAITS, name
+    emptied = fate is Fate.EMPTIED or is_kept
     if (emptied or (batch is not None and batch.removed_at is not None)) and not dry_run:
         emptied = places.take_away(name) or emptied
+        _in_journal(places.journal, name, theirs, removal, dry_run=False)  # last: it may be all that leads there
     return Fate.EMPTIED if emptied else Fate.UNTOUCHED, batch.batch_id if batch is not None else name
 
 
@@ -133,11 +142,15 @@ def _in_database(
 
 
 def _may_still_be_fetched(session: Session, places: Places, batch: Row[Any], now: datetime) -> bool:
-    """Say whether a file lies in the folder and impact.com has neither said what it makes of it nor had time enough."""
-    if not places.lie_in(batch.filename) or results(session, [batch.id]):
-        return False
+    """Say whether a file lies in the folder and impact.com has neither said what it makes of it nor had time enough.
+
+    What it said before the file was left there again says nothing of that.
+    """
     arrived = persons_store.arrived_at(session, batch.id)
-    return arrived is not None and now - arrived < PULLED_WITHIN
+    if arrived is None or not places.lie_in(batch.filename):
+        return False
+    result = results(session, [batch.id]).get(batch.id)
+    return now - arrived < PULLED_WITHIN and (result is None or result.recorded_at < arrived)
 
 
 def empty_kept(places: Places, batch: Row[Any], theirs: Theirs, now: datetime, why: str) -> None:
@@ -148,13 +161,13 @@ def empty_kept(places: Places, batch: Row[Any], theirs: Theirs, now: datetime, w
 
 
 def _in_journal(journal: Journal, name: str, theirs: Theirs, removal: Removal, dry_run: bool) -> bool:
-    """Let the journal keep a file without what is theirs; say whether something was."""
+    """Let the journal keep a file without what is theirs; say whether something was, or might have been."""
     if name not in journal.names():
         return False
     content, before = journal.look(name)
     emptied = empty(content, theirs)
     if not emptied.lines:
-        return False
+        return journal.has_whole(name) if dry_run else journal.drop_whole(name)
     if not dry_run:
         fresh = removal if removal.sha256 else replace(removal, sha256=sha256(content))
         journal.keep_removed(name, emptied.content, before or fresh)

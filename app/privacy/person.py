@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from app.actions.store import REPORTED_ACTION
 from app.alarms.store import ALARM
 from app.batches import store as batches
 from app.batches.store import BATCH, BATCH_LINE, EXPORT, LEFT_OUT
-from app.clicks.store import note_to_json
+from app.clicks.store import Note, note_to_json
 from app.conversions.corrections_store import ACTION, CORRECTION, CORRECTION_ITEM
 from app.conversions.store import CONVERSION, ITEM, UNSENT
 from app.database import only_by_keys
@@ -42,12 +42,17 @@ def tell(means: Means, person: Person, now: datetime) -> Facts:
             "told_at": now,
             "asked_for": {"customer_ids": sorted(person.customer_ids), "click_ids": sorted(person.click_ids)},
             "clicks": [_without_internal(one) for one in persons_store.clicks_of(session, traced.click_ids)],
-            "spool": [note_to_json(one).decode() for one in spooled(means.spool, traced.click_ids)],
+            "spool": [_note(one, traced.click_ids) for one in spooled(means.spool, traced.click_ids)],
             "orders": [_order(session, one) for one in sorted(traced.conversion_ids)],
             "files": [_file(session, means, traced, name, theirs) for name in traced.files],
             "mentions": list(_mentions(session, {*person.customer_ids, *traced.click_ids})),
         }
     return told
+
+
+def _note(note: Note, click_ids: Collection[str]) -> str:
+    """Return a note without the clicks of others that it is about too."""
+    return note_to_json(note._replace(forget=note.forget.intersection(click_ids))).decode()
 
 
 def _order(session: Session, conversion_id: int) -> Facts:
@@ -122,7 +127,7 @@ def _lines(content: bytes, theirs: Theirs) -> list[Facts]:
 
 def _mentions(session: Session, values: set[str]) -> Iterator[Facts]:
     """Yield the sentences that name them in tables that are about something else."""
-    for column in (ALARM.c.subject, ALARM.c.detail, TROUBLE.c.detail, EXPORT.c.failure):
+    for column in (ALARM.c.detail, TROUBLE.c.detail, EXPORT.c.failure):
         for text in session.connection().execute(select(column).where(column.is_not(None))).scalars():
             if without_values(text, values) != text:
                 yield {"where": column.table.name, "text": text}

@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 from sqlmodel import Session
 
-from app.clicks.click import ClickId
 from app.clicks.spool import line_of, payload_of
 from app.clicks.store import Note, claim_segment, forget_segment, note_from_json, note_to_json
 
@@ -65,8 +64,8 @@ def _about(line: bytes, click_ids: Collection[str]) -> Note | None:
         note = note_from_json(payload_of(line) or b"")
     except ValueError:
         return None
-    about = {*note.forget, *([ClickId(note.record.click_id)] if note.record else [])}
-    return note if about & set(click_ids) else None
+    about = [*note.forget, *([note.record.click_id] if note.record else [])]
+    return note if any(one in click_ids for one in about) else None
 
 
 def _segments(folder: Path) -> list[Path]:

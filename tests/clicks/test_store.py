@@ -61,6 +61,14 @@ def test_only_the_named_clicks_are_deleted(shop: Shop) -> None:
     assert shop.row().click_id == OTHER
 
 
+def test_more_clicks_are_deleted_than_a_statement_can_name(shop: Shop) -> None:
+    """Whoever erases a whole list of people has a long one."""
+    with shop.database.transaction() as session:
+        add_new(session, [click(ID)])
+        delete_by_ids(session, [ClickId(ID), *(ClickId(f"click-{number}") for number in range(66_000))])
+    assert shop.rows() == []
+
+
 def test_there_is_no_room_for_personal_data(shop: Shop) -> None:
     """What a row can hold is exactly this; an address of the network is not among it."""
     assert [column["name"] for column in inspect(shop.database.engine).get_columns("click")] == [

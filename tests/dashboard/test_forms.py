@@ -80,6 +80,7 @@ WITHIN = ["/dashboard", "/dashboard/orders?state=held&after=%2F", "/dashboard/or
 BEYOND = [
     *("", "/", "//evil.example", "https://evil.example/dashboard", "/dashboardx", "/dashboard.evil.example"),
     *("/dashboard/../capture", "/dashboard/%2e%2E/capture", "/dashboard\\..\\x", "/dashboard/%5c..%5c", "/dashboard@x"),
+    *("/dashboard/..#x", "/dashboard/..?x", "/dashboard/%2e.#?x"),
     *("/dashboard/\r\nX: y", "/dashboard/ü", "javascript:alert(1)", " /dashboard"),
 ]
 

@@ -187,6 +187,12 @@ def test_an_order_that_is_not_there_is_a_page(person: TestClient) -> None:
         assert person.get(path).status_code == 404
 
 
+def test_an_id_that_no_database_can_hold_is_a_page_too(person: TestClient) -> None:
+    """NUL in an address is no fault of the service."""
+    for path in ("orders/default?order_id=a%00b", "evidence?event_type=default&order_id=%00", "orders/%00?order_id=A"):
+        assert person.get(f"/dashboard/{path}").status_code == 404
+
+
 def test_what_an_order_holds_is_text(person: TestClient) -> None:
     """Markup in it is shown as it is, whatever field it stands in."""
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"

@@ -1,7 +1,9 @@
 """Who is erased is found nowhere any more, and what was sold is as it was."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from app.alarms.alarm import Alarm, Kind
+from app.alarms.store import ALARM, raise_alarm
 from app.batches import build, exporter
 from app.batches.store import BATCH, BATCH_CONTENT, BATCH_LINE, UNCONFIRMED
 from app.clicks.replay import Replay
@@ -27,12 +31,13 @@ from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.journal import Journal
 from app.delivery.parcel import Parcel, Progress
 from app.delivery.removal import Removal
-from app.delivery.resume import confirm
+from app.delivery.resume import confirm, redeliver
 from app.delivery.store import ATTEMPT
 from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
 from app.ledger.export_routes import request_export
 from app.main import create_app
 from app.privacy.erase import Erasure, Person
+from app.privacy.files import Places
 from app.purge import means_of
 from app.service import Service
 from app.submissions.store import SUBMISSION, SUBMISSION_ERROR
@@ -49,6 +54,7 @@ from tests.privacy.persons import (
     pulled,
 )
 from tests.support import NOW, ORDER_KEY, READ_KEY, bearer, work
+from tests.verdicts import judge
 
 ADA = Person(frozenset({CUSTOMER}), frozenset({SPOOLED_CLICK}))
 ON_ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -123,6 +129,17 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(lived: Service, tmp_path:
     assert foretold.counts == erased(lived).counts
 
 
+@ON_ONE_DATABASE
+def test_an_alarm_is_about_the_same_after_whoever_has_its_number_for_an_id(lived: Service) -> None:
+    """Shops count their customers, as exports are counted; two alarms must not become one."""
+    with lived.database.transaction() as session:
+        for number in ("7", "8"):
+            raise_alarm(session, Alarm(Kind.ORDERS_EXPIRED, number, f"Of customer {number}."), NOW, owed=False)
+    erased(lived, Person(frozenset({"7", "8"})))
+    told = select(ALARM.c.subject, ALARM.c.detail).where(ALARM.c.kind == "orders_expired").order_by(ALARM.c.id)
+    assert rows(lived.database, told) == [("7", "Of customer [removed]."), ("8", "Of customer [removed].")]
+
+
 def erased_dry(service: Service) -> Erasure:
     """Only say what would be erased."""
     erasure = Erasure(means_of(service), ADA, service.clock(), dry_run=True)
@@ -162,6 +179,11 @@ def test_an_erasure_that_was_killed_is_finished_by_another(lived: Service, tmp_p
     assert hits(lived, tmp_path) == {}
 
 
+def end(*_: object, **__: object) -> None:
+    """End as a killed process does."""
+    raise KeyboardInterrupt
+
+
 class Full(Journal):
     """A journal on a disk that is full."""
 
@@ -183,13 +205,101 @@ def test_a_disk_that_is_full_stops_it_and_the_same_again_finishes(lived: Service
 
 
 @ON_ONE_DATABASE
+def test_one_that_was_killed_between_two_names_of_the_journal_is_finished(
+    lived: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the file was there already, and the whole file still beside it."""
+    pulled(lived)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", end)
+        with pytest.raises(KeyboardInterrupt):
+            erased(lived)
+    journal = lived.hold.journal
+    assert len(list(journal.path.iterdir())) == 2
+    assert erased_dry(lived).counts["files"] == 1
+    assert len(list(journal.path.iterdir())) == 2
+    erased(lived)
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
+def test_who_had_read_a_file_before_does_not_bring_it_back_into_the_journal(lived: Service, tmp_path: Path) -> None:
+    """A worker that copies what other hosts have sent may have read it a moment before."""
+    pulled(lived)
+    journal = lived.hold.journal
+    [name] = journal.names()
+    parcel = Parcel(name, journal.read(name))
+    erased(lived)
+    journal.keep(parcel)
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
 def test_a_file_that_only_the_journal_knows_is_emptied_too(lived: Service, tmp_path: Path) -> None:
     """An older database was restored: the file that left since then is found by what it says."""
     pulled(lived)
-    with lived.database.transaction() as session:
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=4))
+    assert erased(lived).counts["files"] == 1
+    assert hits(lived, tmp_path) == {}
+
+
+def forget_files(service: Service) -> None:
+    """Let the database be as it was before anything had left."""
+    with service.database.transaction() as session:
         for table in (SUBMISSION_ERROR, SUBMISSION, CALL, ATTEMPT, UNCONFIRMED, BATCH_CONTENT, BATCH_LINE, BATCH):
             session.connection().execute(table.delete())
-    assert erased(lived).counts["files"] == 1
+
+
+def kept_before(service: Service, moment: datetime) -> None:
+    """Let the journal have its file since then."""
+    [path] = service.hold.journal.path.iterdir()
+    os.utime(path, (moment.timestamp(), moment.timestamp()))
+
+
+@ON_ONE_DATABASE
+def test_such_a_file_is_found_by_an_id_that_it_has_in_quotes(lived: Service, tmp_path: Path) -> None:
+    """A quotation mark in an id is doubled there."""
+    pulled(lived)
+    quoted = 'cus "4712", Ada'
+    record(lived.database, [of_person("quoted", customer_id=quoted)], NOW)
+    request_export(lived.database)
+    work(lived)
+    forget_files(lived)
+    with lived.database.transaction() as session:
+        session.connection().execute(REVISION.update().values(customer_id=None, click_id=None))
+    for path in lived.hold.journal.path.iterdir():
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert erased(lived, Person(frozenset({quoted}))).counts["files"] == 1
+    assert hits(lived, tmp_path, ("4712",)) == {}
+
+
+@ON_ONE_DATABASE
+def test_such_a_file_is_waited_for_while_impact_com_may_fetch_it(lived: Service, tmp_path: Path, outbox: Path) -> None:
+    """Nobody could send it again, and the orders of everybody in it would be lost."""
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=2))
+    [name] = lived.hold.journal.names()
+    assert erased(lived).waits_for == {name}
+    assert (outbox / name).read_bytes() == lived.hold.journal.read(name)
+    pulled(lived)
+    assert not erased(lived).waits_for
+    assert hits(lived, tmp_path) == {}
+
+
+@ON_ONE_DATABASE
+def test_one_that_was_killed_before_it_took_such_a_file_out_of_the_folder_is_finished(
+    lived: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is all that leads to it, and so is emptied last."""
+    pulled(lived)
+    forget_files(lived)
+    kept_before(lived, lived.clock() - timedelta(days=4))
+    with monkeypatch.context() as patch:
+        patch.setattr(Places, "take_away", end)
+        with pytest.raises(KeyboardInterrupt):
+            erased(lived)
+    erased(lived)
     assert hits(lived, tmp_path) == {}
 
 
@@ -360,6 +470,21 @@ def test_a_file_that_impact_com_may_not_have_fetched_yet_is_waited_for(lived: Se
     pulled(lived)
     assert not erased(lived).waits_for
     assert list(outbox.iterdir()) == []
+
+
+@ON_ONE_DATABASE
+def test_a_file_that_was_left_there_again_after_its_result_is_waited_for(lived: Service, outbox: Path) -> None:
+    """What impact.com has said of it was said before."""
+    with lived.database.transaction() as session:
+        session.connection().execute(CALL.delete())
+    judge(lived.database, {})
+    lived.clock = lambda: NOW + timedelta(hours=1)
+    with lived.database.transaction() as session:
+        [row] = session.connection().execute(select(BATCH)).all()
+        redeliver(session, lived.settings, row.id, row.event_type)
+    work(lived)
+    assert erased(lived).waits_for == {row.batch_id}
+    assert len(list(outbox.iterdir())) == 1
 
 
 # The key ----------------------------------------------------------------------------------------------------------

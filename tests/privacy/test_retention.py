@@ -8,13 +8,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from app.batches import build, exporter
 from app.batches.store import BATCH, BATCH_CONTENT
 from app.conversions.record import record
 from app.conversions.store import REVISION
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.delivery.parcel import Parcel, Progress
 from app.doctor.privacy import fingerprint_key
-from app.errors import ChannelUnavailable, Misconfigured
+from app.errors import ChannelUnavailable, LeaseLost, Misconfigured
 from app.event_type import EventType
 from app.ledger.export_routes import request_export
 from app.ledger.revise import attribute
@@ -113,6 +114,27 @@ def test_many_orders_go_in_small_steps_and_on_from_where_it_stopped(kept: Servic
         assert cleared_up_to(session) == 200
     assert purged(kept) == {"orders": 250}
     assert set(customers(kept)) == {None}
+
+
+@ON_ONE_DATABASE
+def test_an_export_that_has_planned_an_old_order_sends_nothing_of_what_went(kept: Service) -> None:
+    """By its partner's media id it may leave for longer than personal fields are kept, and leaves without them."""
+    record(kept.database, [of_person("A", media_id="7")], NOW)
+    later(kept, 101)
+    request_export(kept.database)
+    claimed = exporter.claim(kept.database, kept.settings)
+    assert claimed
+    [planned] = build.plans(kept.database, kept.settings, kept.clock)
+    assert planned.file
+    assert CUSTOMER.encode() in planned.file.content
+    assert purged(kept) == {"orders": 1}
+    with pytest.raises(LeaseLost):
+        build.commit(kept.database, kept.settings, claimed, planned, kept.clock())
+    work(kept)
+    with kept.database.snapshot() as session:
+        [content] = session.connection().execute(select(BATCH_CONTENT.c.content)).scalars()
+    assert b",A," in content
+    assert CUSTOMER.encode() not in content
 
 
 class Away(FolderChannel):
