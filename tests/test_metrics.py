@@ -107,6 +107,7 @@ def test_what_waits_and_what_has_left(client: TestClient, service: Service, cloc
     assert found["capture_delivery_attempts_total", "folder", "failed"] == before + 1
     assert found["capture_last_export_seconds",] == 0
     assert found["capture_oldest_unsent_order_seconds",] == 7200
+    assert (found["capture_unsent", "pending", "orders"], found["capture_unsent", "held", "orders"]) == (0, 1)
     outbox.unlink()
     before = found.get(("capture_delivery_attempts_total", "folder", "delivered"), 0)
     with service.database.transaction() as session:
