@@ -83,6 +83,9 @@ def test_each_order_tells_its_life(lived: Service) -> None:
     assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third", "not filed"}
     assert len(orders["changed"]["revisions"]) == 2
     assert [one["kind"] for one in orders["sent"]["corrections"]] == ["reversal"]
+    line = next(one for one in told["files"][0]["lines"] if one["OrderId"] == "sent")
+    assert orders["sent"]["revisions"][0]["items"][0]["amount"] == line["Amount"]
+    assert all("." in item["amount"] for item in orders["sent"]["corrections"][0]["items"])
     [file] = told["files"]
     assert (file["lies_in_journal"], file["lies_in_folder"]) == (True, True)
     assert [one["channel"] for one in file["deliveries"]] == ["folder"]
