@@ -11,6 +11,7 @@ NOTHING: Final = "\N{EN DASH}"
 THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d")
 _BY_CALL: Final = re.compile(r"by PUT /orders/\S+/attribution")
+_CORRECTED_BY_CALL: Final = re.compile(r"by POST /batches/\S+/corrections\b")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -55,8 +56,8 @@ def readable(text: str) -> str:
 
 
 def by_form(text: str, where: str = "on this page") -> str:
-    """Point to the form that says whom an order is credited to, in place of the call that does the same."""
-    return _BY_CALL.sub(where, text)
+    """Point to the forms that say whom an order is credited to and correct a batch, in place of calls that do so."""
+    return _CORRECTED_BY_CALL.sub("with the corrections of its batch", _BY_CALL.sub(where, text))
 
 
 def day(value: date) -> str:

@@ -194,6 +194,10 @@ def test_what_is_final_is_not_offered_to_be_sent_again(person: TestClient, servi
     final, repaired = (person.get(order_path("default", one)).text for one in ("FINAL", "REPAIRED"))
     assert ("Do not send it again" in final, [one in final for one in offers]) == (True, [False, False])
     assert [one in repaired for one in offers] == [True, True]
+    told = (
+        "<li>Ask the partner manager to settle it at impact.com; then send it again with the corrections of its batch,"
+    )
+    assert told in repaired
 
 
 def test_a_held_order_points_to_its_form(person: TestClient, service: Service) -> None:
