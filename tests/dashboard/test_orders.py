@@ -230,7 +230,8 @@ def test_an_order_that_is_not_there_is_a_page(person: TestClient) -> None:
         "/dashboard/orders/other/none",
         "/dashboard/orders/default?order_id=..",
     ):
-        assert person.get(path).status_code == 404
+        answer = person.get(path)
+        assert (answer.status_code, "Look for it under Orders" in answer.text) == (404, True)
 
 
 def test_what_an_order_holds_is_text(person: TestClient) -> None:

@@ -221,6 +221,8 @@ def test_the_commands_tell_the_same(
         assert result.exit_code == 0
         return result.stdout
 
+    missing = CliRunner().invoke(cli, ["explain", "nobody"])
+    assert "--event-type KEY names another one" in str(missing.exception)
     told = run("explain", ID)
     assert told.startswith(f"Order {ID} (default), credited: no\nimpact.com has not taken it: CONTRACT_NOT_FOUND: ")
     assert f'"order_id": "{ID}"' in run("explain", ID, "--json")
