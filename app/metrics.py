@@ -29,6 +29,10 @@ from app.event_type import HTTP_API, FileChannelName
 from app.impact.outcomes import known_reasons
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+LANDINGS: Final = (
+    *("captured", "repeated", "older", "expired", "stale", "withdrawn", "withheld", "no_visit", "none"),
+    *("refused", "limited", "invalid"),
+)
 FATES: Final = ("stored", "spooled", "replayed", "refused", "lost")
 ORDERS: Final = {
     200: "replayed",
@@ -124,6 +128,8 @@ _calls = Counter(
 )
 for _fate in FATES:  # so that a rate can be told from the first one on, of these and of those below
     _notes.labels(_fate)
+for _outcome in LANDINGS:
+    _landings.labels(_outcome)
 for _outcome in (*ORDERS.values(), "failed"):
     _orders.labels(_outcome)
 for _channel in (*get_args(FileChannelName), HTTP_API):

@@ -67,6 +67,10 @@ def explain(
         with service.database.snapshot() as session:
             told = explain_order(session, service.settings, key, now)
             facts = None if evidence is None else collect(session, service.settings, key, now)
+    except NotFound as missing:
+        raise NotFound(
+            f"There is no order {order} of event type {event_type}; --event-type KEY names another one."
+        ) from missing
     finally:
         service.database.close()
     if evidence is not None and facts is not None:

@@ -84,8 +84,13 @@ def person(
             f"{output} cannot be written anew ({error.strerror}); name a file that is not there."
         ) from None
     typer.echo(
-        f"{len(told['orders'])} orders, {len(told['clicks'])} clicks and {len(told['files'])} files are told of."
+        f"{_so_many(len(told['orders']), 'order')}, {_so_many(len(told['clicks']), 'click')} and"
+        f" {_so_many(len(told['files']), 'file')} told of."
     )
+
+
+def _so_many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _as_text(value: Any) -> str:
@@ -98,20 +103,21 @@ def _tell(erasure: Erasure, *, dry_run: bool) -> None:
         return
     counts, would = erasure.counts, " would be" if dry_run else ""
     typer.echo(
-        f"{counts['orders']} orders{would} cleared, {counts['clicks']} clicks{would} deleted, {counts['notes']} notes"
-        f" in the spool{would} overwritten, {counts['files']} files{would} emptied, {counts['sentences']} sentences"
-        f"{would} cut."
+        f"{_so_many(counts['orders'], 'order')}{would} cleared, {_so_many(counts['clicks'], 'click')}{would} deleted,"
+        f" {_so_many(counts['notes'], 'note')} in the spool{would} overwritten,"
+        f" {_so_many(counts['files'], 'file')}{would} emptied, {_so_many(counts['sentences'], 'sentence')}{would} cut."
     )
     if counts["held"]:
-        goes = "would wait" if dry_run else "wait"
+        goes = "would wait" if dry_run else "now wait" if counts["held"] > 1 else "now waits"
         typer.echo(
-            f"{counts['held']} orders that had not left were credited by their click alone: they {goes} as held,"
+            f"{_so_many(counts['held'], 'order')} that had not left, credited by a click alone, {goes} as held,"
             " no_attribution, until somebody names a promo code or a media id by PUT /orders/{order_id}/attribution."
         )
     if erasure.waits_for:
         typer.echo(
-            f"Not finished: {counts['late']} orders stand in files that are still under way, or that impact.com may not"
-            f" have fetched yet. Repeat the command when these have arrived: {', '.join(sorted(erasure.waits_for))}.",
+            f"Not finished: {_so_many(counts['late'], 'order')} in files that are still under way, or that impact.com"
+            " may not have fetched yet. Repeat the command when these batches have arrived:"
+            f" {', '.join(sorted(erasure.waits_for))}.",
             err=True,
         )
     if dry_run:

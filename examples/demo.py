@@ -111,8 +111,9 @@ def tell(played: Played, directory: Path, seconds: float) -> None:
     orders, actions = len(reconcile.accepted(played.lines)), len(played.loop.actions)
     print(f"\nEverything agrees: each of the {orders} orders is in one state, and every row and sum is as posted.")
     print(f"The loop is closed: shop, service and sandbox have the same {actions} actions, to the cent.")
-    serve, ask = commands(directory)
-    print(f"That took {seconds:.1f} s. To serve the result, and to ask it for the held orders:\n\n{serve}\n{ask}")
+    serve, ask, look = commands(directory)
+    print(f"That took {seconds:.1f} s. {look}.")
+    print(f"To serve the result first, and to ask it for the held orders:\n\n{serve}\n{ask}")
 
 
 def tell_files(played: Played, directory: Path, made: Sequence[Batch]) -> None:

@@ -195,8 +195,8 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
-def commands(directory: Path) -> tuple[str, str]:
-    """Return the line to copy that serves the demo's result, and one that asks it something."""
+def commands(directory: Path) -> tuple[str, str, str]:
+    """Return the line to copy that serves the demo's result, one that asks it something, and how to see it."""
     program = Path(sys.executable).with_name("conversion-capture")
     where, start = str(directory), str(program)
     if directory.is_relative_to(Path.cwd()):
@@ -204,4 +204,6 @@ def commands(directory: Path) -> tuple[str, str]:
     port = free_port(8000)
     serve = f"cd {shlex.quote(where)} && . ./{KEY_FILE} && {shlex.quote(start)} serve --port {port}"
     ask = f'curl -H "Authorization: Bearer $READ_KEY" "http://{HOST}:{port}/orders?state=held"'
-    return f"({serve})", f"(. {shlex.quote(f'{where}/{KEY_FILE}')} && {ask})"
+    keys = f"{where}/{KEY_FILE}"
+    look = f"In a browser: http://{HOST}:{port}/dashboard, with the READ_KEY of {keys}"
+    return f"({serve})", f"(. {shlex.quote(keys)} && {ask})", look

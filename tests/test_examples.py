@@ -382,6 +382,7 @@ def check_printed_commands(printed: str, elsewhere: Path, directory: Path) -> No
     """Run the two lines that the demo prints at the end."""
     serve, ask = printed.splitlines()[-2:]
     url = re.findall(r'"(http://[^"]*)"', ask)[0]
+    assert f"{url.partition('/orders')[0]}/dashboard, with the READ_KEY of" in printed
     around = surroundings(elsewhere)
     around["env"] = {name: value for name, value in around["env"].items() if not name.startswith("CAPTURE_")}
     with subprocess.Popen(serve, shell=True, **around, stderr=subprocess.DEVNULL, start_new_session=True) as service:  # noqa: S602

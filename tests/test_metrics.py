@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from app import metrics
 from app.batches.store import UNDELIVERED
+from app.clicks.capture import Outcome
 from app.conversions.record import record
 from app.database import Database
 from app.delivery import budget_store
@@ -58,6 +59,7 @@ def test_every_fate_is_there_before_its_first_note(client: TestClient) -> None:
     assert {name[1] for name in found if name[0] == "capture_delivery_attempts_total"} == {*CHANNELS, "http_api"}
     assert {name[1] for name in found if name[0] == "capture_rejections_total"} == {*known_reasons(), "other"}
     assert {name[1] for name in found if name[0] == "capture_notes_total"} == set(FATES)
+    assert {name[1] for name in found if name[0] == "capture_landings_total"} == set(Outcome)
     assert found["capture_spool_limit_bytes",] == 64 * 1024 * 1024
     assert found["capture_spool_notes",] == found["capture_spool_bytes",] == 0
     assert found["process_resident_memory_bytes",] > 0
@@ -107,6 +109,7 @@ def test_what_waits_and_what_has_left(client: TestClient, service: Service, cloc
     assert found["capture_delivery_attempts_total", "folder", "failed"] == before + 1
     assert found["capture_last_export_seconds",] == 0
     assert found["capture_oldest_unsent_order_seconds",] == 7200
+    assert (found["capture_unsent", "pending", "orders"], found["capture_unsent", "held", "orders"]) == (0, 1)
     outbox.unlink()
     before = found.get(("capture_delivery_attempts_total", "folder", "delivered"), 0)
     with service.database.transaction() as session:

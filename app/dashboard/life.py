@@ -1,10 +1,12 @@
 """The life of an order as a line: the stations that it comes by, what happened at each, and which are still to come."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from app.dashboard.links import batch_of
 from app.dashboard.words import tone
 from app.ledger.explanation import Stage, Step
 from app.ledger.state import OrderState
@@ -21,6 +23,7 @@ NAMES: Final = {
 }
 WAY: Final = (Stage.CLICK, Stage.ORDER, Stage.BATCH, Stage.DELIVERY, Stage.SUBMISSION)
 """The stations that every order is meant to come by."""
+_FILE: Final = re.compile(r"\d{4}-\d\d-\d\d_(?:Action|Modification)Data_\S+?\.csv")
 AT_AN_END: Final = frozenset({OrderState.CANCELLED, OrderState.EXPIRED})
 
 
@@ -30,13 +33,18 @@ class Station:
 
     name: str
     steps: list[Step] = field(default_factory=list)
-    is_batch: bool = False
     tone: str = "to-come"
 
     @property
     def is_reached(self) -> bool:
         """Whether something happened there."""
         return bool(self.steps)
+
+    @property
+    def batch_id(self) -> str | None:
+        """The batch whose file its last step names."""
+        named = _FILE.search(self.steps[-1].text) if self.steps else None
+        return named and batch_of(named[0])
 
     @property
     def at(self) -> datetime | None:
@@ -50,7 +58,7 @@ def line_of(steps: Sequence[Step], state: OrderState) -> list[Station]:
     before: Stage | None = None
     for step in steps:
         if step.stage is not before:
-            stations.append(Station(NAMES[step.stage], is_batch=step.stage is Stage.BATCH))
+            stations.append(Station(NAMES[step.stage]))
         stations[-1].steps.append(step)
         before = step.stage
     for station in stations:

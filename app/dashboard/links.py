@@ -21,11 +21,16 @@ def batch_path(batch_id: str) -> str:
     return f"{HOME}/batches/{quote(batch_id, safe='')}"
 
 
+def batch_of(file_name: str) -> str:
+    """Return the id of the batch that a file is named after."""
+    return file_name.removesuffix(".csv").rpartition("_")[2]
+
+
 def with_query(path: str, **query: object) -> str:
     """Return an address with those parts of a query that say something."""
     said = {name.rstrip("_"): str(value) for name, value in query.items() if value not in {None, ""}}
     return f"{path}?{urlencode(said)}" if said else path
 
 
-LINKS: Final = {one.__name__: one for one in (order_path, batch_path, with_query)}
+LINKS: Final = {one.__name__: one for one in (order_path, batch_path, batch_of, with_query)}
 """By the names that templates know them by."""

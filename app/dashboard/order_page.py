@@ -12,6 +12,7 @@ from app.dashboard.credit import FIELDS
 from app.dashboard.desk import Desk
 from app.dashboard.life import line_of
 from app.dashboard.meanings import HOLDS, ORDERS
+from app.errors import NotFound
 from app.ledger.explain import explain
 from app.ledger.orders import find_order
 from app.ledger.revise import CHANGEABLE
@@ -39,7 +40,11 @@ NOTHING_TRIED: Final = Tried()
 def order_page(desk: Desk, key: OrderKey, *, done: str | None = None, tried: Tried = NOTHING_TRIED) -> Response:
     """Return the page of an order; `done` says what was done to it just now. Raises NotFound."""
     with desk.database.snapshot() as session:
-        told = explain(session, desk.settings, key, desk.now)
+        try:
+            told = explain(session, desk.settings, key, desk.now)
+        except NotFound as missing:
+            detail = "No order with this id is recorded for this event type. Look for it under Orders, which has all."
+            raise NotFound(detail) from missing
         order = find_order(session, desk.settings, *key)
     return desk.page(
         "order.html",

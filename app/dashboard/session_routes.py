@@ -100,9 +100,9 @@ def post_sign_out(request: Request, form: Posted, visitor: SignedIn, database: D
 
 
 @router.get("/rights")
-def get_rights(request: Request, visitor: SignedIn) -> Response:  # noqa: ARG001 (who is signed in may see it)
-    """Show what the session may do, and the form that adds to it."""
-    return render(request, "rights.html", refused=None)
+def get_rights(request: Request, visitor: SignedIn, back: Back = "") -> Response:  # noqa: ARG001 (who is signed in may see it)
+    """Show what the session may do, and the form that adds to it, which leads back to the page that asked for it."""
+    return render(request, "rights.html", to=back if is_within(back) else RIGHTS, refused=None)
 
 
 @router.post("/rights", dependencies=[Bounded])
@@ -110,8 +110,9 @@ def post_rights(
     request: Request, form: Posted, visitor: SignedIn, database: DatabaseDep, settings: SettingsDep, now: Now
 ) -> Response:
     """Add what another key may do."""
+    to = form.get("to") if is_within(form.get("to")) else RIGHTS
     try:
         visitor = add_key(database, settings, visitor, form.get("key").strip(), now)
     except Denied as refused:
-        return render(request, "rights.html", refused.status, refused=str(refused))
-    return give_token(go_to(request, RIGHTS), visitor, now)
+        return render(request, "rights.html", refused.status, to=to, refused=str(refused))
+    return give_token(go_to(request, to), visitor, now)

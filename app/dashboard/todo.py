@@ -51,8 +51,8 @@ _WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
     ),
     Kind.CORRECTIONS_HELD: (
         "Refunds or changes are held",
-        "Each order says what its correction waits for.",
-        (ORDERS, "Orders"),
+        "The whole sentence names them, and says what each waits for; its order's page has the rest.",
+        (ORDERS, "Find an order"),
     ),
     Kind.ACTIONS_DIFFER: (
         "Orders that were delivered are missing at impact.com, or there twice",

@@ -10,6 +10,8 @@ from markupsafe import Markup, escape
 NOTHING: Final = "\N{EN DASH}"
 THIN_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d")
+_BY_CALL: Final = re.compile(r"by PUT /orders/\S+/attribution")
+_CORRECTED_BY_CALL: Final = re.compile(r"by POST /batches/\S+/corrections\b")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -53,6 +55,11 @@ def readable(text: str) -> str:
     return _TIME.sub(lambda found: f"{as_time(found[0]).astimezone(UTC):%Y-%m-%d %H:%M}", text)
 
 
+def by_form(text: str, where: str = "on this page") -> str:
+    """Point to the forms that say whom an order is credited to and correct a batch, in place of calls that do so."""
+    return _CORRECTED_BY_CALL.sub("with the corrections of its batch", _BY_CALL.sub(where, text))
+
+
 def day(value: date) -> str:
     """Write a day with its weekday, by which people know it."""
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), value.strftime("%a %Y-%m-%d"))
@@ -87,6 +94,7 @@ def tone(state: str) -> str:
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    one.__name__: one for one in (number, money, share, moment, as_time, readable, day, said, coded, spoken, tone)
+    one.__name__: one
+    for one in (number, money, share, moment, as_time, readable, by_form, day, said, coded, spoken, tone)
 }
 """By the names that templates know them by."""

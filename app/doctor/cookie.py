@@ -10,7 +10,7 @@ from app.doctor.site import origin
 from app.service import Service
 
 RULES: Final = frozenset({"auto", "host"})
-RECIPES: Final = "docs/recipes/ shows how the service comes to a host of the shop's."
+HOW_TO: Final = "docs/how-to/landing-page.md shows how the service comes to a host of the shop's."
 
 
 def cookie_settings(service: Service, asked: Asked) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def _domain_faults(settings: Settings, host: str) -> Iterator[Fault]:
         yield Status.FAILURE, told, "Name the domain that the shop and this host share, or set it to auto."
     elif host_name(host) is None or registrable_domain(host) is None:
         told = f"{host} has no domain that it shares with a shop: its cookie is for that host alone."
-        yield Status.WARNING, told, RECIPES
+        yield Status.WARNING, told, HOW_TO
 
 
 def _attribute_faults(settings: Settings) -> Iterator[Fault]:
@@ -79,6 +79,6 @@ def calling_pages(service: Service, asked: Asked) -> Iterator[Finding]:
     abroad = [one for one in origins if host and not is_same_site(origin(one)[1], host) and origin(one)[1] != host]
     if abroad:
         told = f"For pages of {', '.join(abroad)} the cookie of {host} is another site's, which browsers keep away."
-        yield Finding("cors", Status.FAILURE, told, f"Reach the service at a host of that shop: {RECIPES}")
+        yield Finding("cors", Status.FAILURE, told, f"Reach the service at a host of that shop: {HOW_TO}")
     if not open_to_all and not abroad:
         yield Finding("cors", Status.OK, f"Pages of {', '.join(origins)} may call.")

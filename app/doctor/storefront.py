@@ -15,7 +15,7 @@ from app.doctor.web import Unreached, Web, plain
 from app.service import Clock
 
 HTTP_ERRORS: Final = 400
-RECIPES: Final = "docs/recipes/"
+HOW_TO: Final = "docs/how-to/"
 
 
 class Visit(NamedTuple):
@@ -116,7 +116,7 @@ def _distance(visit: Visit, page: str) -> Iterator[Finding]:
     shop, service = origin(page)[1], origin(visit.tracking)[1]
     told = f"For pages of {shop} the service ({service}) is {far.value}."
     if far is Relation.OTHER_SITE:
-        repair = f"Reach the service at a host of the shop's: {RECIPES} shows how."
+        repair = f"Reach the service at a host of the shop's: {HOW_TO}landing-page.md shows how."
         yield Finding("origin", Status.FAILURE, told, repair)
         told = "Safari keeps and sends no cookie of another site; what is left is the one of the script, for 7 days."
         yield Finding("safari", Status.FAILURE, told, repair)
@@ -129,8 +129,8 @@ def _distance(visit: Visit, page: str) -> Iterator[Finding]:
         return
     if why and days > CAPPED_DAYS:
         told = f"Safari keeps the cookie of {service} for {CAPPED_DAYS} days instead of {days}, since {why}."
-        repair = f"Show the service at the shop's own address ({RECIPES}reverse-proxy.md), or at an address of its own"
-        yield Finding("safari", Status.WARNING, told, f"{repair} network ({RECIPES}subdomain.md).")
+        repair = f"Show the service at the shop's own address ({HOW_TO}reverse-proxy.md), or at an address of its own"
+        yield Finding("safari", Status.WARNING, told, f"{repair} network ({HOW_TO}subdomain.md).")
     else:
         whole = f"Safari keeps the cookie that {service} sets for its {days} days"
         script = f"one that a script sets for {CAPPED_DAYS} at most, and for 1 after a link from a tracker's domain"

@@ -24,7 +24,9 @@ def keys(service: Service) -> Iterator[Finding]:
     new = "Make one with `conversion-capture keys new`."
     missing = [f"CAPTURE_{right.upper()}_KEYS" for right in Right if not held[right]]
     if missing:
-        yield Finding("keys", Status.WARNING, f"There are no {' and no '.join(missing)}: {_WITHOUT}", new)
+        more = "" if held[Right.READ] else _NOBODY_READS
+        told = f"There are no {' and no '.join(missing)}: those calls get 401{more}."
+        yield Finding("keys", Status.WARNING, told, new)
     shared = [f"{one} and {other}" for one, other in combinations(Right, 2) if held[one] & held[other]]
     if shared:
         # One for reading signs people in to the dashboard, and stands in charts' settings: it must not be worth more.
@@ -35,7 +37,7 @@ def keys(service: Service) -> Iterator[Finding]:
         yield Finding("keys", Status.OK, "Orders, exports and readers have keys, and no key has two rights.")
 
 
-_WITHOUT: Final = "those calls get 401, and without a key to read nobody can sign in to the dashboard."
+_NOBODY_READS: Final = ", and without a key to read nobody can sign in to the dashboard"
 
 
 def disk(service: Service) -> Iterator[Finding]:

@@ -138,7 +138,8 @@ def _on_its_way(
         row = files.get(revision.revision_id)
         if row is None:
             continue
-        text = f"Written to {row.filename}, from line {row.first_line} on, with {row.orders} orders in all."
+        orders = "1 order" if row.orders == 1 else f"{row.orders} orders"
+        text = f"Written to {row.filename}, from line {row.first_line} on, with {orders} in all."
         yield Step(at=row.created_at, stage=Stage.BATCH, text=text)
         yield from map(_attempt, attempts.get(row.id, [])[-SHOWN:])
         if row.revision_id in calls:

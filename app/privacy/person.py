@@ -20,6 +20,7 @@ from app.database import only_by_keys
 from app.delivery.calls_store import CALL
 from app.delivery.store import ATTEMPT, TROUBLE
 from app.errors import ContentRemoved
+from app.impact.currency import DECIMALS, format_amount
 from app.privacy import persons_store
 from app.privacy.emptied import Theirs
 from app.privacy.erase import Means, Person, Traced, trace
@@ -58,22 +59,26 @@ def _note(note: Note, click_ids: Collection[str]) -> str:
 def _order(session: Session, conversion_id: int) -> Facts:
     [order] = _rows(session, CONVERSION, CONVERSION.c.id, [conversion_id])
     revisions = persons_store.revisions_of(session, [conversion_id])
+    currency = revisions[-1].currency
     return _without_internal(order) | {
         "revisions": [_revision(session, row) for row in revisions],
         "corrections": [
             _without_internal(one)
-            | {"items": _told(session, CORRECTION_ITEM, CORRECTION_ITEM.c.correction_id, [one["id"]])}
+            | {"items": _items(session, CORRECTION_ITEM, CORRECTION_ITEM.c.correction_id, one["id"], currency)}
             for one in _rows(session, CORRECTION, CORRECTION.c.conversion_id, [conversion_id])
         ],
         "named_by_impact_com": _told(session, ACTION, ACTION.c.conversion_id, [conversion_id]),
-        "actions": _told(session, REPORTED_ACTION, REPORTED_ACTION.c.conversion_id, [conversion_id]),
+        "actions": [
+            _as_written(one, one.get("currency"))
+            for one in _told(session, REPORTED_ACTION, REPORTED_ACTION.c.conversion_id, [conversion_id])
+        ],
     }
 
 
 def _revision(session: Session, row: Any) -> Facts:
     number = [row.id]
     return _without_internal(row._asdict()) | {
-        "items": _told(session, ITEM, ITEM.c.revision_id, number),
+        "items": _items(session, ITEM, ITEM.c.revision_id, row.id, row.currency),
         "waits": _told(session, UNSENT, UNSENT.c.revision_id, number),
         "left_out": _told(session, LEFT_OUT, LEFT_OUT.c.revision_id, number),
         "stands_in": list(_stands_in(session, row.id)),
@@ -82,6 +87,18 @@ def _revision(session: Session, row: Any) -> Facts:
             _without_internal(one) for one in _rows(session, SUBMISSION_ERROR, SUBMISSION_ERROR.c.revision_id, number)
         ],
     }
+
+
+def _items(session: Session, table: Table, by: Column[Any], number: int, currency: str) -> list[Facts]:
+    """Return items with their amounts as people write them; tables hold whole units such as cents."""
+    return [_as_written(one, currency) for one in _told(session, table, by, [number])]
+
+
+def _as_written(facts: Facts, currency: str | None) -> Facts:
+    amounts = {name: facts[name] for name in ("amount", "payout") if name in facts}
+    if currency not in DECIMALS:
+        return facts
+    return facts | {name: format_amount(amount, currency) for name, amount in amounts.items()}
 
 
 def _stands_in(session: Session, revision_id: int) -> Iterator[Facts]:

@@ -165,6 +165,52 @@ def test_an_order_tells_its_life_and_why(person: TestClient, service: Service) -
     assert "line 2" in text
 
 
+def test_each_file_of_its_life_is_a_link(person: TestClient, service: Service) -> None:
+    """Of an order that went twice, and of a refund: whoever wonders what was in a file need not look for it."""
+    add(person, "A-1")
+    first = export(person, service)
+    judge(service.database, {"A-1": ["CONTRACT_NOT_FOUND"]})
+    again = person.post(f"/batches/{first}/corrections", json={"order_ids": ["A-1"]}, headers=bearer(EXPORT_KEY))
+    work(service)
+    second = again.json()["batches"][0]["id"]
+    judge(service.database, {})
+    refund = {"reason": "ITEM_RETURNED", "amount": "1.00"}
+    assert person.post("/orders/A-1/refunds", json=refund, headers=bearer(ORDER_KEY)).status_code == 202
+    third = export(person, service)
+    text = person.get(order_path("default", "A-1")).text
+    assert len({first, second, third}) == 3
+    for batch in (first, second, third):
+        assert re.search(rf'<p><a href="/dashboard/batches/{batch}">Open the batch</a></p>', text), batch
+    assert re.search(rf'data-label="File"><a class="id" href="/dashboard/batches/{third}"', text)
+
+
+def test_what_is_final_is_not_offered_to_be_sent_again(person: TestClient, service: Service) -> None:
+    """What would only be refused once more is no next step; what can be repaired is."""
+    add(person, "FINAL")
+    add(person, "REPAIRED")
+    export(person, service)
+    judge(service.database, {"FINAL": ["CREDITING_RULE_MISMATCH"], "REPAIRED": ["CONTRACT_NOT_FOUND"]})
+    offers = ("Build the corrections of its batch", "Credit it otherwise</a>, below")
+    final, repaired = (person.get(order_path("default", one)).text for one in ("FINAL", "REPAIRED"))
+    assert ("Do not send it again" in final, [one in final for one in offers]) == (True, [False, False])
+    assert [one in repaired for one in offers] == [True, True]
+    told = (
+        "<li>Ask the partner manager to settle it at impact.com; then send it again with the corrections of its batch,"
+    )
+    assert told in repaired
+
+
+def test_a_held_order_points_to_its_form(person: TestClient, service: Service) -> None:
+    """Whoever sits before a browser is not sent to a call; where the right is missing, the way back is known."""
+    add(person, "A-1", click_id=...)
+    export(person, service)
+    text = person.get(order_path("default", "A-1")).text
+    assert "name one on this page." in text
+    assert "name one by PUT" not in text
+    assert 'href="/dashboard/rights?to=%2Fdashboard%2Forders%2Fdefault%2FA-1%23credit"' in text
+    assert "name one on its page." in person.get("/dashboard/exports/1").text
+
+
 def test_every_order_has_a_page(person: TestClient) -> None:
     """Whatever its id is, the list links to it and the page is its own."""
     ids = ["A/1", "..", ".", "50%", "a?b#c", "Größe 🧦", "<b>", '"', "%2F", "+ +"]
@@ -184,7 +230,8 @@ def test_an_order_that_is_not_there_is_a_page(person: TestClient) -> None:
         "/dashboard/orders/other/none",
         "/dashboard/orders/default?order_id=..",
     ):
-        assert person.get(path).status_code == 404
+        answer = person.get(path)
+        assert (answer.status_code, "Look for it under Orders" in answer.text) == (404, True)
 
 
 def test_an_id_that_no_database_can_hold_is_a_page_too(person: TestClient) -> None:

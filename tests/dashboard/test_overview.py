@@ -70,6 +70,7 @@ def test_yesterday_is_told_by_what_has_become_of_it(client: TestClient, database
     sign_in(client)
     text = text_of(client)
     assert "2 of 3 orders arrived 1 accepted 1 held 1 rejected" in text
+    assert f'href="/dashboard/orders?state=rejected&amp;first={yesterday.date()}"' in client.get("/dashboard").text
     assert f"counted {yesterday:%Y-%m-%d %H:%M}" in text
     assert "123 456 789 012 345 678.90" in text
     assert "Revenue in EUR per day" in text
@@ -109,7 +110,7 @@ def test_what_waits_leaves_and_is_held_is_told(client: TestClient, service: Serv
     work(service)
     text = text_of(client)
     assert "Held orders: 1" in text
-    assert "1 orders sent, 1 held, 0 too old" in text
+    assert "1 order sent, 1 held, 0 too old" in text
     assert "by folder 1 order" in text
     assert 'href="/dashboard/submissions/held"' in client.get("/dashboard").text
 

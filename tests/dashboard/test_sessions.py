@@ -133,6 +133,21 @@ def test_more_rights_come_under_a_new_token(client: TestClient) -> None:
     assert not is_signed_in(client)
 
 
+def test_one_comes_back_to_where_a_right_was_missing(client: TestClient) -> None:
+    """A wrong key on the way does not lose the place, and nobody is led out of the dashboard."""
+    sign_in(client)
+    there = "/dashboard/orders/default/A-1#credit"
+    for page in (
+        client.get("/dashboard/rights", params={"to": there}),
+        post(client, "/dashboard/rights", key="unknown", to=there),
+    ):
+        assert f'name="to" value="{there}"' in page.text
+    assert post(client, "/dashboard/rights", key=ORDER_KEY, to=there).headers["location"] == there
+    for elsewhere in ("https://evil.example", "//evil.example", "/dashboard/../orders"):
+        answer = post(client, "/dashboard/rights", key=EXPORT_KEY, to=elsewhere)
+        assert answer.headers["location"] == "/dashboard/rights"
+
+
 def test_an_unknown_key_adds_no_right(client: TestClient) -> None:
     """It is said, and the session stays as it is."""
     sign_in(client)

@@ -75,5 +75,6 @@ def test_the_code_sends_nobody_to_a_page_that_is_gone() -> None:
     places = [ROOT / name for name in ("app", "bench", "examples", "handbook", "tests", "alembic")]
     files = [path for place in places for path in place.rglob("*") if path.suffix in {".py", ".js", ".toml"}]
     files += [ROOT / name for name in ("Makefile", "compose.yaml", "Dockerfile", ".env.example", "pyproject.toml")]
-    named = {found for file in files for found in re.findall(r"(?<![\w/])docs/[\w/-]+\.\w+", file.read_text("utf-8"))}
+    page = re.compile(r"(?<![\w/])docs/[\w/-]+(?:\.\w+|/)")
+    named = {found for file in files for found in page.findall(file.read_text("utf-8"))}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

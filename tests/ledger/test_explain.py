@@ -109,7 +109,7 @@ def test_an_order_that_was_taken(shop: Merchant, outbox: Path) -> None:
     [name] = [file.name for file in outbox.iterdir()]
     assert (told["credited"], told["summary"]) == (True, "impact.com has taken it.")
     assert stages(told) == ["click", "order", "batch", "delivery", "submission"]
-    assert said(told, "batch") == f"Written to {name}, from line 2 on, with 1 orders in all."
+    assert said(told, "batch") == f"Written to {name}, from line 2 on, with 1 order in all."
     assert said(told, "delivery") == "Attempt 1 by folder: delivered."
     assert "decision about it: accepted." in said(told, "submission")
     assert "when impact.com locks it" in told["next"][0]
@@ -221,6 +221,8 @@ def test_the_commands_tell_the_same(
         assert result.exit_code == 0
         return result.stdout
 
+    missing = CliRunner().invoke(cli, ["explain", "nobody"])
+    assert "--event-type KEY names another one" in str(missing.exception)
     told = run("explain", ID)
     assert told.startswith(f"Order {ID} (default), credited: no\nimpact.com has not taken it: CONTRACT_NOT_FOUND: ")
     assert f'"order_id": "{ID}"' in run("explain", ID, "--json")

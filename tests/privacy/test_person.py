@@ -84,6 +84,9 @@ def test_each_order_tells_its_life(lived: Service) -> None:
     assert orders.keys() == {"sent", "changed", "waits", "waits with code", "third", "not filed"}
     assert len(orders["changed"]["revisions"]) == 2
     assert [one["kind"] for one in orders["sent"]["corrections"]] == ["reversal"]
+    line = next(one for one in told["files"][0]["lines"] if one["OrderId"] == "sent")
+    assert orders["sent"]["revisions"][0]["items"][0]["amount"] == line["Amount"]
+    assert all("." in item["amount"] for item in orders["sent"]["corrections"][0]["items"])
     [file] = told["files"]
     assert (file["lies_in_journal"], file["lies_in_folder"]) == (True, True)
     assert [one["channel"] for one in file["deliveries"]] == ["folder"]
@@ -118,7 +121,7 @@ def test_what_is_kept_is_a_file_for_its_owner_alone(cli: Callable[..., Result], 
     ids, answer = tmp_path / "ids", tmp_path / "person.json"
     ids.write_text(f"{CUSTOMER}\n\n", "utf-8")
     told = cli("person", "--customers-from", str(ids), "--output", str(answer))
-    assert (told.exit_code, told.output) == (0, "5 orders, 2 clicks and 1 files are told of.\n")
+    assert (told.exit_code, told.output) == (0, "5 orders, 2 clicks and 1 file told of.\n")
     assert stat.S_IMODE(answer.stat().st_mode) == 0o600
     assert CUSTOMER in answer.read_text("utf-8")
     again = cli("person", "--customer", CUSTOMER, "--output", str(answer))
@@ -135,7 +138,7 @@ def test_the_command_erases_and_prints_no_id(cli: Callable[..., Result], lived: 
     assert (dry.exit_code, "Nothing was changed." in dry.output) == (0, True)
     done = cli("erase", "--customers-from", "-", input=ids)
     assert (done.exit_code, "5 orders cleared, 2 clicks deleted" in done.output) == (0, True)
-    assert "1 orders that had not left" in done.output
+    assert "1 order that had not left" in done.output
     assert not any(one in done.output + dry.output for one in EVERYTHING)
     nothing = cli("erase", "--customers-from", "-", "--compact", input=ids)
     assert (nothing.exit_code, "Nothing is kept" in nothing.output) == (0, True)
@@ -162,4 +165,4 @@ def test_a_file_under_way_is_named_and_the_exit_status_says_that_it_is_not_finis
         session.connection().execute(insert(UNDELIVERED).values(batch=batch.id, due_at=NOW))
     told = cli("erase", "--customer", CUSTOMER)
     assert told.exit_code == 1
-    assert f"Repeat the command when these have arrived: {batch.batch_id}." in told.output
+    assert f"Repeat the command when these batches have arrived: {batch.batch_id}." in told.output
