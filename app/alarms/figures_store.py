@@ -11,8 +11,8 @@ from app.conversions.store import UNSENT
 from app.delivery.attempt import BatchState
 from app.ledger.deadlines_store import TO_LEAVE
 
-MOST_HELD: Final = 10_000
-"""Of the orders that an export has left out as held, so many are counted: nobody need ever have seen to them."""
+MOST_HELD: Final = 100
+"""So many of the orders that an export has left out as held are counted: nobody need ever have seen to them."""
 
 
 def open_batches(session: Session, *, with_results: bool) -> dict[str, int]:
