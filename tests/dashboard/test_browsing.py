@@ -79,8 +79,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> 
 
 
 @pytest.fixture
-def trouble(page: Page) -> list[str]:
-    """What a page should not do: open a dialog, say something on the console, load from elsewhere."""
+def trouble(page: Page, running: Running) -> list[str]:
+    """What a page should not do: open a dialog, say something on the console, load from elsewhere or what fails."""
     found: list[str] = []
 
     def dismiss(dialog: Dialog) -> None:
@@ -94,7 +94,9 @@ def trouble(page: Page) -> list[str]:
     page.on("dialog", dismiss)
     page.on("console", note)
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("requestfailed", lambda request: found.append(request.url))
+    page.on("request", lambda one: None if one.url.startswith(f"{running.address}/") else found.append(one.url))
+    # Whoever goes on to the next page breaks off what the last one was still loading.
+    page.on("requestfailed", lambda one: None if one.failure == "net::ERR_ABORTED" else found.append(one.url))
     return found
 
 
