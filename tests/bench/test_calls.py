@@ -60,7 +60,8 @@ def test_a_landing_is_captured(client: TestClient) -> None:
 
 def test_an_order_of_three_items_is_recorded(client: TestClient) -> None:
     """The load is of orders that are new, each with lines of its own."""
-    answers = [ask(client, order(number)) for number in (1, 2, 1)]
+    first, second = order(1), order(2)  # each says when it was made
+    answers = [ask(client, one) for one in (first, second, first)]
     assert [answer.status_code for answer in answers] == [201, 201, 200]
     assert len(answers[0].json()["items"]) == 3
 
