@@ -143,7 +143,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--directory", type=Path, default=ROOT / "var" / "demo", help="where all is written")
     directory = parser.parse_args().directory.resolve()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is begun is also ended then
+    for number in (signal.SIGTERM, signal.SIGINT):  # what is begun is also ended then, as a job in the background too
+        signal.signal(number, signal.default_int_handler)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
     try:
