@@ -4,7 +4,7 @@ import gzip
 from enum import IntEnum
 from typing import Annotated, Any, Final
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.dashboard import charts
 from app.dashboard.days import GROUPS, Day, amount, counted_at, currencies, states_of
@@ -77,18 +77,25 @@ def _revenue(days: list[Day], currency: str) -> dict[str, Any]:
     }
 
 
-@router.get("/charts/{name}.svg")
-def get_chart(
-    request: Request,
-    visitor: SignedIn,  # noqa: ARG001 (whoever is signed in may see it)
+def drawn_days(
+    visitor: SignedIn,  # noqa: ARG001 (whoever is signed in may see them)
     database: DatabaseDep,
     now: Now,
-    name: Annotated[str, Path(pattern="^(clicks|orders|share)$")],
     number: NumberOfDays = Days.FORTNIGHT,
+) -> list[Day]:
+    """Return the days that a chart is drawn of."""
+    with database.snapshot() as session:
+        return read(session, now.date(), number)
+
+
+DrawnDays = Annotated[list[Day], Depends(drawn_days)]
+
+
+@router.get("/charts/{name}.svg")
+def get_chart(
+    request: Request, days: DrawnDays, name: Annotated[str, Path(pattern="^(clicks|orders|share)$")]
 ) -> Response:
     """Draw what the last days brought."""
-    with database.snapshot() as session:
-        days = read(session, now.date(), number)
     if name == "clicks":
         drawn = charts.bars(_labels(days), [charts.Series("clicks", [day.clicks for day in days])])
     elif name == "orders":
@@ -103,16 +110,9 @@ def get_chart(
 
 @router.get("/charts/revenue/{currency}.svg")
 def get_revenue_chart(
-    request: Request,
-    visitor: SignedIn,  # noqa: ARG001 (whoever is signed in may see it)
-    database: DatabaseDep,
-    now: Now,
-    currency: Annotated[str, Path(pattern="^[A-Z]{3}$")],
-    number: NumberOfDays = Days.FORTNIGHT,
+    request: Request, days: DrawnDays, currency: Annotated[str, Path(pattern="^[A-Z]{3}$")]
 ) -> Response:
     """Draw what the orders of the last days come to in one currency, by what has become of them."""
-    with database.snapshot() as session:
-        days = read(session, now.date(), number)
     series = [charts.Series(name, [amount(day, currency, states) for day in days]) for name, states in GROUPS.items()]
     return _chart(request, charts.bars(_labels(days), series, decimals=DECIMALS.get(currency, 0)))
 
