@@ -30,7 +30,7 @@ serve: $(RUNTIME) ## serve on SQLite (ARGS="--port 8001" for another port)
 	@$(BIN)/python -m examples.serve $(ARGS)
 
 test: $(DEV) ## run all tests, on SQLite and PostgreSQL; as root on Debian also install the programs they talk to
-	@$(BIN)/python -m tests.system -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m tests.system -n $(WORKERS) --dist=worksteal $(ARGS)
 
 soak: $(DEV) ## kill, cut and restart a thousand times, on all ways out and both databases (SOAK_SEED=n repeats a run)
 	@SOAK=1 $(BIN)/python -m tests.system -p tests.soak -n $(WORKERS) $(ARGS) tests/crash/test_kill.py \

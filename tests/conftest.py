@@ -25,6 +25,25 @@ hypothesis_settings.register_profile("whole", deadline=None)  # how long an exam
 hypothesis_settings.load_profile("whole")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests: one that comes late is waited for by every process that has nothing left to do.
+
+    Each process begins with a share of its own, which it loses to others from the end (`--dist=worksteal`).
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    items[:] = [
+        item
+        for number in range(processes)
+        for item in (*long[number::processes], *others[_share(len(others), number, processes)])
+    ]
+
+
+def _share(length: int, number: int, processes: int) -> slice:
+    return slice(length * number // processes, length * (number + 1) // processes)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither the developer's environment nor a `.env` reaches a test."""

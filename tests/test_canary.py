@@ -143,6 +143,7 @@ def execute(url: str, *statements: Any) -> None:
             connection.execute(statement)
 
 
+@pytest.mark.long
 def test_no_secret_is_seen_again(run: Run, receivers: Receivers) -> None:
     """Landings, orders, refused logins, deliveries, commands, health, a database that fails: 0 hits anywhere."""
     database_url = run.environment["CAPTURE_DATABASE_URL"]

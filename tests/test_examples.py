@@ -336,6 +336,7 @@ def demo(elsewhere: Path, directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_demo_works_and_works_again(tmp_path: Path) -> None:
     """A newcomer sees every order accounted for, each time on fresh data, and can serve what the demo made."""
     directory = tmp_path / "var" / "demo"

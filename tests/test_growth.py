@@ -488,6 +488,7 @@ def follow(database: Database, request: pytest.FixtureRequest) -> Follow:
     return partial(watching, database, None if database.is_sqlite else request.getfixturevalue("postgres"))
 
 
+@pytest.mark.long
 def test_no_statement_reads_a_history(follow: Follow, tour: Tour) -> None:
     """No landing, order, list, export, delivery or look for alarms costs more because of what lies behind."""
     with follow() as statements:

@@ -36,6 +36,7 @@ def go_on(checkouts: Checkouts) -> None:
     wait_until(lambda: bool(checkouts.failed) or len(checkouts.acknowledged) >= enough, "no orders are taken")
 
 
+@pytest.mark.long
 def test_no_order_fails_while_replicas_are_restarted(postgres: Postgres, tmp_path: Path) -> None:
     """Eight checkouts post without end; every order is acknowledged at its first try, and goes into one file."""
     ports = [free_port(), free_port()]
@@ -72,6 +73,7 @@ def test_a_replica_that_is_told_to_stop_serves_until_balancers_have_seen_it(tmp_
         assert process.wait(SECONDS / 2) == 0
 
 
+@pytest.mark.long
 def test_what_was_acknowledged_survives_a_database_that_dies_again_and_again(mortal: Postgres, tmp_path: Path) -> None:
     """PostgreSQL is killed under load and comes back; shops repeat what was not acknowledged; each order goes once."""
     ports = [free_port(), free_port()]

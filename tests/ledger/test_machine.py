@@ -360,6 +360,7 @@ def play(
     run_state_machine_as_test(Ours, settings=chosen)
 
 
+@pytest.mark.long
 def test_the_ledger_is_what_the_model_says_on_sqlite(on_sqlite: Callable[[], tuple[Database, Path]]) -> None:
     """Posts, repeats, conflicts, exports, crashes, redeliveries and time, in any order."""
     play(on_sqlite, 200)
@@ -390,6 +391,7 @@ def test_a_ledger_that_is_wrong_is_found_out(
         play(on_sqlite, 100, doctor, phases=[Phase.generate])
 
 
+@pytest.mark.long
 def test_the_ledger_is_what_the_model_says_on_postgresql(on_postgresql: Callable[[], tuple[Database, Path]]) -> None:
     """The same on PostgreSQL, whose transactions see one another otherwise."""
     play(on_postgresql, 40)

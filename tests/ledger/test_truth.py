@@ -379,6 +379,7 @@ def play(
     run_state_machine_as_test(Ours, settings=chosen)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 def test_impact_believes_what_the_shop_believes_on_sqlite(
     on_sqlite: Callable[[], tuple[Database, Path]], part: int
@@ -388,6 +389,7 @@ def test_impact_believes_what_the_shop_believes_on_sqlite(
     play(on_sqlite, 12_500 if SOAK else 260)
 
 
+@pytest.mark.long
 def test_impact_believes_what_the_shop_believes_on_postgresql(
     on_postgresql: Callable[[], tuple[Database, Path]],
 ) -> None:

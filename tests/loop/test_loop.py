@@ -127,6 +127,7 @@ def merchant(
         yield Merchant(service, client, box, hours)
 
 
+@pytest.mark.long
 def test_the_loop_closes(merchant: Merchant, box: Sandbox, hours: Clock, database_url: str) -> None:
     """Every order is accepted or refused for a reason that is named, and what is repaired is accepted in the end."""
     sold = orders(10_000 if database_url.startswith("sqlite") else 2_000, hours.now)
