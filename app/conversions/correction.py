@@ -155,8 +155,9 @@ def _in_minor_units(standing: Standing, wish: Wish) -> Amounts:
             faults.append(Fault("SKU_NOT_FOUND", detail, pointer_to("items", place, "sku")))
     if faults:
         raise InvalidInput(faults)
-    if wish.kind is not Kind.REVERSAL and (gone := [item.sku for item in wish.items if item.sku in standing.gone]):
-        raise _reversed_before(gone)
+    gone = standing.gone | {line.sku for line in standing.lines if line.is_reversed}
+    if wish.kind is not Kind.REVERSAL and (named := [item.sku for item in wish.items if item.sku in gone]):
+        raise _reversed_before(named)
     return amounts
 
 
@@ -226,9 +227,6 @@ def _modified(standing: Standing, wish: Wish, amounts: Amounts) -> Lines:
         shares = spread(amounts[None], weights)
         return tuple(line.left_with(share) for line, share in zip(lines, shares, strict=True))
     items = {item.sku: item for item in wish.items}
-    closed = [line.sku for line in lines if line.is_reversed and line.sku in items]
-    if closed:
-        raise _reversed_before(closed)
     return tuple(_modified_line(line, items.get(line.sku), amounts) for line in lines)
 
 
@@ -261,8 +259,6 @@ def _refunded(standing: Standing, wish: Wish, amounts: Amounts) -> Lines:
 def _refunded_line(currency: str, line: Line, item: ItemWish | None, amounts: Amounts) -> Line:
     if item is None:
         return line
-    if line.is_reversed:
-        raise _reversed_before([line.sku])
     units = item.quantity or 0
     if units > line.quantity:
         raise _exceeds(line.sku, f"{line.quantity} pieces")

@@ -69,8 +69,8 @@ class Sold:
             shares = shared(body["amount"], weights if any(weights) else [one.quantity for one in self.lines.values()])
             return {sku: line.worth(share) for (sku, line), share in zip(self.lines.items(), shares, strict=True)}
         lines = dict(self.lines)
-        for item in body["items"]:
-            line = self._open(item["sku"])
+        for item in self._open(body["items"]):
+            line = self.lines[item["sku"]]
             lines[item["sku"]] = replace(line, quantity=item.get("quantity", line.quantity)).worth(item["amount"])
         return lines
 
@@ -86,8 +86,8 @@ class Sold:
             changed = zip(self.lines.items(), shares, strict=True)
             return {sku: line.worth(line.amount - share) for (sku, line), share in changed}
         lines = dict(self.lines)
-        for item in body["items"]:
-            line, pieces = self._open(item["sku"]), item.get("quantity", 0)
+        for item in self._open(body["items"]):
+            line, pieces = self.lines[item["sku"]], item.get("quantity", 0)
             if pieces > line.quantity:
                 raise Refused("REFUND_EXCEEDS_ORDER")
             back = item.get("amount", sum(prices(line)[:pieces]))
@@ -98,10 +98,11 @@ class Sold:
             lines[item["sku"]] = Piece(line.amount, line.quantity - pieces).worth(line.amount - back)
         return lines
 
-    def _open(self, sku: str) -> Piece:
-        if not self.lines[sku].quantity:
+    def _open(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what is asked of lines of which something is left, as the order has them."""
+        if not all(self.lines[item["sku"]].quantity for item in items):
             raise Refused("ALREADY_REVERSED")
-        return self.lines[sku]
+        return sorted(items, key=lambda item: list(self.lines).index(item["sku"]))
 
 
 @dataclass
