@@ -10,7 +10,7 @@ that reading finds anything.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, compress
+from itertools import chain, compress, repeat
 from operator import itemgetter, ne
 from typing import Final, NamedTuple
 
@@ -44,6 +44,9 @@ _CREDITS_BY_HISTORY: Final = ("CustomerId", "CustomProfileId")
 _HARDLY_REPEATED: Final = frozenset({"OrderId", "ClickId", "CustomerId", "EventDate"})
 _REMEMBERED: Final = 1024
 """Right values of a column that are remembered, so that their rule need not look again."""
+
+_Cells = Sequence[str]
+"""What the rows have in one column."""
 
 
 class _Column(NamedTuple):
@@ -107,29 +110,41 @@ class Rows:
         if self._order_id is None or set(map(len, records)) != {self._width}:
             return False
         columns = list(zip(*records, strict=True))
-        orders = list(zip(*[columns[position] for position in self._order_positions], strict=True))
-        begins = [True] * len(orders) if self._one_line else list(map(ne, orders, chain([self._previous], orders)))
-        new = list(compress(orders, begins))
-        keys = dict(zip(self._keys_of(new), compress(block.lines, begins), strict=True))
-        if len(keys) < len(new) or "" in keys or self._key in keys:
+        orders, lines = self._orders_of(columns, block.lines)
+        keys = dict(zip(self._keys_of(orders), lines, strict=True))
+        if len(keys) < len(lines) or "" in keys or self._key in keys:
             return False
-        if not (self._are_right_orders(new) and self._are_right_items(columns, records)):
+        if not (self._are_right_orders(orders) and self._are_right_items(columns, records)):
             return False
         if not self._runs.begin_all(keys):
             return False
         self.count += len(records)
-        if new:
-            self._key, self._first, self._previous = self._key_of(new[-1]), new[-1], new[-1]
-            self._items = self._item_rules[self._decimals_of(new[-1])]
+        if lines:
+            last = tuple(cells[-1] for cells in orders)
+            self._key, self._first, self._previous = self._key_of(last), last, last
+            self._items = self._item_rules[self._decimals_of(last)]
         return True
 
-    def _are_right_orders(self, orders: Sequence[tuple[str, ...]]) -> bool:
-        cells = list(zip(*orders, strict=True))
-        if not orders:
-            return True
-        if not all(is_right(column, cells[column.position]) for column in self._order_rules[False]):
+    def _orders_of(self, columns: Sequence[_Cells], lines: Sequence[int]) -> tuple[Sequence[_Cells], Sequence[int]]:
+        """Return what orders begin, column by column, and at which lines."""
+        said = [columns[position] for position in self._order_positions]
+        if self._one_line or self._are_all_others(said):
+            return said, lines
+        orders = list(zip(*said, strict=True))
+        begins = list(map(ne, orders, chain([self._previous], orders)))
+        new = list(zip(*compress(orders, begins), strict=True))
+        return new or [()] * len(said), list(compress(lines, begins))
+
+    def _are_all_others(self, said: Sequence[_Cells]) -> bool:
+        """Say whether every row has another order id than the row before, which is soon known if one has not."""
+        ids, before = said[self._order_id or 0], self._previous[self._order_id or 0] if self._previous else None
+        return all(map(ne, ids, chain([before], ids)))
+
+    def _are_right_orders(self, orders: Sequence[_Cells]) -> bool:
+        if not all(is_right(column, orders[column.position]) for column in self._order_rules[False]):
             return False
-        return any(all(cells[position]) for position in self._credits) or all(map(self._is_credited, orders))
+        credited = [orders[position] for position in self._credits]
+        return any(map(all, credited)) or (bool(credited) and all(map(any, zip(*credited, strict=True))))
 
     def _are_right_items(self, columns: Sequence[Sequence[str]], records: Sequence[Sequence[str]]) -> bool:
         position = self._columns.get("CurrencyCode")
@@ -184,12 +199,11 @@ class Rows:
         order_id = "" if self._order_id is None else order[self._order_id]
         return f"{'' if self._tracker is None else order[self._tracker]},{order_id}" if order_id else ""
 
-    def _keys_of(self, orders: Sequence[tuple[str, ...]]) -> list[OrderKey]:
+    def _keys_of(self, orders: Sequence[_Cells]) -> list[OrderKey]:
         """Return the same for many orders."""
-        if self._tracker is None:
-            return list(map(self._key_of, orders))
-        tracker_and_id = itemgetter(self._tracker, self._order_id)
-        return [f"{tracker},{order_id}" if order_id else "" for tracker, order_id in map(tracker_and_id, orders)]
+        ids = orders[self._order_id or 0]
+        trackers = repeat("", len(ids)) if self._tracker is None else orders[self._tracker]
+        return [f"{tracker},{order_id}" if order_id else "" for tracker, order_id in zip(trackers, ids, strict=True)]
 
     def _compare(self, line: int, order: tuple[str, ...]) -> None:
         for name, first, here in zip(self._names, self._first, order, strict=True):
@@ -271,11 +285,11 @@ def _superfluous_money(columns: Mapping[str, int]) -> list[str]:
     return [name for name in columns if name in MONEY][1:]
 
 
-def is_right(column: _Column, values: Iterable[str]) -> bool:
+def is_right(column: _Column, values: _Cells) -> bool:
     """Say whether all values are right, remembering those that may come again."""
-    unknown = set(values).difference(column.right)
-    if not unknown or (column.at_once and column.at_once(unknown)):
+    if column.at_once and column.at_once(values):
         return True
+    unknown = set(values).difference(column.right)
     if any(map(column.rule, unknown)):
         return False
     if column.name not in _HARDLY_REPEATED:
