@@ -1,7 +1,6 @@
 """Logs: one JSON object per line on stderr. What is said of a person or a secret never comes this far."""
 
 import asyncio
-import json
 import logging
 import re
 import sys
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, TextIO
 
+import orjson
 import structlog
 
 _request_id: Final = ContextVar("request_id", default="")
@@ -107,7 +107,7 @@ def log_request(request_id: str, method: str, route: str, status: int, milliseco
         now = time.time()
         second = int(now)
         order_id = _order_id.get()
-        order = f', "order_id": {json.dumps(order_id, ensure_ascii=False)}' if order_id else ""
+        order = f', "order_id": {orjson.dumps(order_id).decode()}' if order_id else ""
         _lines.add(
             f'{{"event": "request", "level": "info", "request_id": "{request_id}", "method": "{method}", "route":'
             f' "{route}", "status": {status}, "ms": {milliseconds}{order},'

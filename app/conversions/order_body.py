@@ -32,7 +32,7 @@ from app.conversions.order import MAX_ORDER_ID, Item, Order, is_order_id, merge
 from app.errors import Fault, InvalidInput, pointer_to
 from app.event_type import EventType
 from app.impact.columns import CUSTOMER_EMAIL, Level
-from app.impact.currency import AMOUNT_LIMIT, DECIMALS, to_minor_units
+from app.impact.currency import AMOUNT_LIMIT, DECIMALS, minor_units_of, to_minor_units
 from app.impact.limits import CLICK_ID, FUTURE_TOLERANCE
 from app.promo_code import PromoRules
 
@@ -161,6 +161,9 @@ def _event_date(value: Any, info: ValidationInfo) -> datetime:
 
 
 def _amount(value: Any, info: ValidationInfo) -> int:
+    currency = _context(info).currency
+    if currency is not None and isinstance(value, str) and (units := minor_units_of(value, currency)) is not None:
+        return units
     amount = number_of(value)
     if amount is None:
         raise _refuse(
@@ -168,7 +171,6 @@ def _amount(value: Any, info: ValidationInfo) -> int:
         )
     if amount >= AMOUNT_LIMIT:
         raise _refuse("AMOUNT_TOO_LARGE", "Amounts are below 1,000,000,000,000.")
-    currency = _context(info).currency
     if currency is None:
         return 0  # the currency is wrong already; how many decimals are right is not known
     try:

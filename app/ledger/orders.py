@@ -220,7 +220,9 @@ def _corrections(session: Session, conversion_id: int) -> list[CorrectionView]:
 def show_new(order: Order, limit: AgeLimit, now: datetime, locks_at: datetime | None = None) -> bytes:
     """Return the view of an order that was recorded this moment, in JSON, without the detour of a model."""
     facts = _facts(order, 1, now, _JUST_RECORDED[order.hold_reason], limit)
-    return orjson.dumps(facts | {"locks_at": locks_at} | _NOT_CORRECTED, option=orjson.OPT_UTC_Z)
+    facts["locks_at"] = locks_at
+    facts.update(_NOT_CORRECTED)
+    return orjson.dumps(facts, option=orjson.OPT_UTC_Z)
 
 
 _NOT_CORRECTED: Final[dict[str, Any]] = {

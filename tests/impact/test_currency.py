@@ -1,6 +1,7 @@
 """Money is exact, with the decimals that ISO 4217 gives each currency."""
 
 import random
+import re
 import time
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.impact.currency import AMOUNT_LIMIT, DECIMALS, format_amount, to_minor_units
+from app.impact.currency import AMOUNT_LIMIT, DECIMALS, format_amount, minor_units_of, to_minor_units
 
 KNOWN = Path(__file__).parent.parent / "data" / "currencies.csv"
 CURRENCIES = st.sampled_from(sorted(DECIMALS))
@@ -85,3 +86,18 @@ def test_a_hundred_thousand_amounts_add_up_exactly() -> None:
         assert Decimal(format_amount(sum(units), "EUR")) == sum(amounts)
         assert sum(Decimal(format_amount(one, "EUR")) for one in units) == sum(amounts)
     assert time.process_time() - began < 30
+
+
+@given(
+    st.from_regex(r"[0-9]{1,14}(\.[0-9]{0,5})?", fullmatch=True) | st.text("0123456789.+-eE _\u0662\u00b2", max_size=8),
+    st.sampled_from(["USD", "JPY", "TND", "CLF"]),
+)
+def test_the_quick_way_to_minor_units_says_what_the_exact_one_says(text: str, currency: str) -> None:
+    """It may leave a number to the other, but never says anything else; what is no plain number it leaves."""
+    units = minor_units_of(text, currency)
+    plain = re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", text) is not None
+    try:
+        exact = to_minor_units(Decimal(text), currency) if plain else None
+    except ValueError:
+        exact = None
+    assert units == exact
