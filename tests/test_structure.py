@@ -46,6 +46,7 @@ SHARED = frozenset(
             "event_type",
             "lane",
             "logs",
+            "many_rows",
             "metrics",
             "migrations",
             "promo_code",

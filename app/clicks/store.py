@@ -19,6 +19,7 @@ from sqlmodel import Field, Session, SQLModel
 from app.clicks.click import GRANTED, MAX_LANDING_URL, MAX_ORIGIN, ClickId
 from app.clicks.visitor import MAX_FAMILY
 from app.database import ROW_ID, WRITER_SLOT, UTCDateTime, add_to, insert_new, insert_new_from
+from app.many_rows import insert_rows
 
 TOGETHER: Final = 500
 
@@ -156,22 +157,22 @@ def delete_by_ids(session: Session, click_ids: Collection[ClickId]) -> None:
 
 # A crowd ----------------------------------------------------------------------------------------------------------
 
-_NAMES: Final = ", ".join(NewClick._fields)
-_APPEND: Final = {
-    "sqlite": f"INSERT INTO new_click ({_NAMES}) SELECT"
-    + ", ".join(f" value ->> {position}" for position in range(len(NewClick._fields)))
-    + " FROM json_each(?)",
-    "postgresql": f"INSERT INTO new_click ({_NAMES}) SELECT one ->> 0, (one ->> 1)::timestamp AT TIME ZONE 'UTC',"  # noqa: S608
+_APPENDED: Final = f"new_click ({', '.join(NewClick._fields)})"
+_ON_POSTGRESQL: Final = (
+    f"INSERT INTO {_APPENDED} SELECT one ->> 0, (one ->> 1)::timestamp AT TIME ZONE 'UTC',"  # noqa: S608
     + ", ".join(f" one ->> {position}" for position in range(2, len(NewClick._fields)))
-    + " FROM json_array_elements(%s::json) AS one",
-}
+    + " FROM json_array_elements(%s::json) AS one"
+)
 
 
 def append(cursor: Any, dialect: str, clicks: Sequence[NewClick]) -> None:
-    """Append clicks to those that are to be filed, by one statement. Raises ValueError for a time without offset."""
+    """Append clicks to those that are to be filed, by few statements. Raises ValueError for a time without offset."""
     times = {moment: _stored_time(moment) for moment in {click.captured_at for click in clicks}}
     rows = [(click.click_id, times[click.captured_at], *click[2:]) for click in clicks]
-    cursor.execute(_APPEND[dialect], (orjson.dumps(rows).decode(),))
+    if dialect == "sqlite":
+        insert_rows(cursor, _APPENDED, rows)
+    else:
+        cursor.execute(_ON_POSTGRESQL, (orjson.dumps(rows).decode(),))
 
 
 def _stored_time(moment: datetime) -> str:

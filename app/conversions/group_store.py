@@ -1,19 +1,21 @@
 """Recording new orders, a group at a time, with as few statements as the database allows.
 
-The group goes to the database as one JSON text, which it takes apart itself. On PostgreSQL everything is one statement.
-On SQLite it is a statement per table, each a single step in which other threads of this process can run.
+On PostgreSQL everything is one statement: the group is a JSON text, which the server takes apart itself. On SQLite it
+is a few statements per table, each a single step in which other threads of this process can run.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
-from app.conversions.order import Item, Order
+from app.conversions.order import PARENT_NOT_DELIVERED, Item, Order
 from app.conversions.store import extra_text
 from app.conversions.totals_store import BILLION
 from app.database import WRITER_SLOT, time_text
+from app.many_rows import insert_rows
 
 
 def add_new(cursor: Any, orders: Sequence[Order], now: datetime, *, is_sqlite: bool) -> dict[int, int]:
@@ -22,9 +24,9 @@ def add_new(cursor: Any, orders: Sequence[Order], now: datetime, *, is_sqlite: b
     No two of them may have the same key; `cursor` is of `Database.group`. Returns the new conversions' ids by the
     places of their orders in the group. Waits for a rival's commit.
     """
-    rows = orjson.dumps([_row(order) for order in orders]).decode()
     if is_sqlite:
-        return _add_on_sqlite(cursor, rows, len(orders), time_text(now))
+        return _add_on_sqlite(cursor, orders, _time(now))
+    rows = orjson.dumps([_row(order) for order in orders]).decode()
     values = {"rows": rows, "now": time_text(now), "slot": WRITER_SLOT}
     return dict(cursor.execute(_ON_POSTGRESQL, values).fetchall())
 
@@ -126,60 +128,72 @@ SELECT place - 1, conversion_id FROM added
 _FREE_IDS: Final = (
     "SELECT (SELECT coalesce(max(id), 0) + 1 FROM conversion), (SELECT coalesce(max(id), 0) + 1 FROM revision)"
 )
-_CONVERSIONS: Final = """
-INSERT INTO conversion (id, event_type, order_id, recorded_at)
-SELECT ?2 + key, value->>'event_type', value->>'order_id', substr(?3, 1, 26) FROM json_each(?1)
-WHERE true -- else the parser takes ON CONFLICT for a join's
-ON CONFLICT DO NOTHING
-"""
-_REVISIONS: Final = """
-INSERT INTO revision (
+_CONVERSIONS: Final = "conversion (id, event_type, order_id, recorded_at)"
+_REVISIONS: Final = """revision (
     id, conversion_id, number, recorded_at, event_date, event_at, currency, click_id, promo_code, media_id, customer_id,
     customer_status, extra, fingerprint, parent_event_type, parent_order_id
-)
-SELECT
-    ?3 + key, conversion.id, 1, substr(?4, 1, 26), value->>'event_date', substr(value->>'event_at', 1, 26),
-    value->>'currency', value->>'click_id', value->>'promo_code', value->>'media_id', value->>'customer_id',
-    value->>'customer_status', value->>'extra', value->>'fingerprint', value->>'parent_event_type',
-    value->>'parent_order_id'
-FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
-"""
-_ITEMS: Final = """
-INSERT INTO item (revision_id, position, sku, category, quantity, amount, extra)
-SELECT
-    ?3 + sent.key, line.key, line.value->>0, line.value->>1, line.value->>2, line.value->>3, line.value->>4
-FROM json_each(?1) AS sent
-CROSS JOIN conversion ON conversion.id = ?2 + sent.key
-CROSS JOIN json_each(sent.value, '$.items') AS line
-"""
-_WAITS: Final = """
-INSERT INTO unsent (revision_id, event_type, hold_reason, lines, event_at, currency)
-SELECT
-    ?3 + key, value->>'event_type', value->>'hold_reason', json_array_length(value, '$.items'),
-    substr(value->>'event_at', 1, 26), value->>'currency'
-FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
-"""
-_COUNT: Final = """
-INSERT INTO daily_total (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)
-SELECT
-    substr(?3, 1, 10), value->>'event_type', value->>'currency', ?4, count(*), count(value->>'click_id'),
-    count(nullif(value->>'hold_reason', 'parent_not_delivered')), sum(value->>'billions'), sum(value->>'rest')
-FROM json_each(?1) CROSS JOIN conversion ON conversion.id = ?2 + key
-GROUP BY 2, 3
-ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET
+)"""
+_ITEMS: Final = "item (revision_id, position, sku, category, quantity, amount, extra)"
+_WAITS: Final = "unsent (revision_id, event_type, hold_reason, lines, event_at, currency)"
+_TOTALS: Final = "daily_total (day, event_type, currency, slot, orders, with_click_id, held, billions, rest)"
+_ADDED_UP: Final = """ON CONFLICT (day, event_type, currency, slot) DO UPDATE SET
     orders = orders + excluded.orders, with_click_id = with_click_id + excluded.with_click_id,
     held = held + excluded.held, billions = billions + excluded.billions, rest = rest + excluded.rest
 """
 
 
-def _add_on_sqlite(cursor: Any, rows: str, number: int, now: str) -> dict[int, int]:
+def _add_on_sqlite(cursor: Any, orders: Sequence[Order], now: str) -> dict[int, int]:
     first, first_revision = cursor.execute(_FREE_IDS).fetchone()
-    added = cursor.execute(_CONVERSIONS, (rows, first, now)).rowcount
-    if added:
-        cursor.execute(_REVISIONS, (rows, first, first_revision, now))
-        cursor.execute(_ITEMS, (rows, first, first_revision))
-        cursor.execute(_WAITS, (rows, first, first_revision))
-        cursor.execute(_COUNT, (rows, first, now, WRITER_SLOT))
-    if added == number:
-        return {place: first + place for place in range(number)}
-    return {one - first: one for (one,) in cursor.execute("SELECT id FROM conversion WHERE id >= ?", (first,))}
+    keys = [(first + place, order.event_type, order.order_id, now) for place, order in enumerate(orders)]
+    places: Sequence[int] = range(len(orders))
+    if insert_rows(cursor, _CONVERSIONS, keys, "ON CONFLICT DO NOTHING") < len(orders):
+        places = [made - first for (made,) in cursor.execute("SELECT id FROM conversion WHERE id >= ?", (first,))]
+    if places:
+        new = [(first + one, first_revision + one, orders[one], _time(orders[one].event_date)) for one in places]
+        insert_rows(cursor, _REVISIONS, [(own, its, 1, now, *_revision(order, at)) for its, own, order, at in new])
+        insert_rows(cursor, _ITEMS, [(own, *item) for _, own, order, _ in new for item in _items(order)])
+        insert_rows(cursor, _WAITS, [(own, *_unsent(order, at)) for _, own, order, at in new])
+        insert_rows(cursor, _TOTALS, _totals([order for _, _, order, _ in new], now), _ADDED_UP)
+    return {place: first + place for place in places}
+
+
+def _revision(order: Order, at: str) -> tuple[Any, ...]:
+    return (
+        order.event_date.isoformat(),
+        at,
+        order.currency,
+        order.click_id,
+        order.promo_code,
+        order.media_id,
+        order.customer_id,
+        order.customer_status,
+        extra_text(order.extra),
+        order.fingerprint(),
+        *(order.parent or (None, None)),
+    )
+
+
+def _unsent(order: Order, at: str) -> tuple[Any, ...]:
+    return order.event_type, order.hold_reason, len(order.items), at, order.currency
+
+
+def _items(order: Order) -> Iterator[tuple[Any, ...]]:
+    return ((position, *_line(item)) for position, item in enumerate(order.items))
+
+
+def _totals(orders: Iterable[Order], now: str) -> list[tuple[Any, ...]]:
+    alike = defaultdict(list)
+    for order in orders:
+        alike[order.event_type, order.currency].append(order)
+    return [(now[:10], *key, WRITER_SLOT, *_total(some)) for key, some in alike.items()]
+
+
+def _total(orders: Sequence[Order]) -> tuple[int, ...]:
+    with_click_id = sum(order.click_id is not None for order in orders)
+    held = sum(order.hold_reason not in {None, PARENT_NOT_DELIVERED} for order in orders)
+    return len(orders), with_click_id, held, *divmod(sum(order.amount for order in orders), BILLION)
+
+
+def _time(moment: datetime) -> str:
+    """Return a time as SQLite has it, which knows no offsets."""
+    return time_text(moment)[:26]
