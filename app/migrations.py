@@ -15,7 +15,7 @@ from app.database import Database, translated
 from app.errors import Misconfigured
 
 ROOT: Final = Path(__file__).parent.parent
-NEWEST: Final = 16
+NEWEST: Final = 17
 """The number of the newest migration, which says what schema this version knows without loading any."""
 KNOWN: Final = frozenset(f"{number:04}" for number in range(1, NEWEST + 1))
 

@@ -166,6 +166,8 @@ def customers(session: Session, keys: Sequence[OrderKey]) -> dict[OrderKey, str 
 
     FORGOTTEN stands for one that was removed.
     """
+    if not keys:
+        return {}
     ids = find_keys(session, keys)
     newest = newest_revisions(session, list(ids.values()))
     statement = select(REVISION.c.conversion_id, REVISION.c.customer_id).where(REVISION.c.id.in_(newest.values()))
