@@ -356,7 +356,3 @@ def main() -> None:
     except Failure as failure:
         typer.echo(f"conversion-capture: {failure}", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -83,14 +83,15 @@ def arguments(given: Sequence[str] | None = None) -> tuple[Sizes, list[Job], Pat
     parser.add_argument("--only", metavar="JOB[,JOB]", default="", help=f"of {', '.join(job.name for job in JOBS)}")
     parser.add_argument("--rounds", type=int, help=f"paired rounds (default: {FULL.rounds}, quick {QUICK.rounds})")
     parser.add_argument("--seconds", type=int, help="seconds of load for each side in each round")
-    parser.add_argument("--items", type=int, help=f"rows that are exported and checked (default: {FULL.items:,})")
+    parser.add_argument("--items", type=int, help=f"rows of exports, checks and imports (default: {FULL.items:,})")
     parser.add_argument("--history", type=int, help=f"orders of the long history (default: {FULL.old:,})")
     parser.add_argument("--folder", type=Path, default=HOME, help=f"where results go (default: {HOME})")
     asked = parser.parse_args(given)
     jobs = chosen([name for name in asked.only.split(",") if name])
     if not jobs:
         parser.error(f"--only: there is no job {asked.only}")
-    named = {"rounds": asked.rounds, "seconds": asked.seconds, "items": asked.items, "old": asked.history}
+    named = {"rounds": asked.rounds, "seconds": asked.seconds, "old": asked.history}
+    named |= dict.fromkeys(("items", "rows", "imported"), asked.items)
     if any(value is not None and value < 1 for value in named.values()):
         parser.error("rounds, seconds, items and history are at least 1")
     sizes = replace(QUICK if asked.quick else FULL, **{name: value for name, value in named.items() if value})

@@ -39,8 +39,8 @@ def measure(place: Place) -> Iterator[Result]:
     """Yield the rows."""
     rounds, folder = Rounds(), place.new_folder()
     files = {
-        "three": write(folder / "three.csv", place.sizes.items, 3),
-        "one": write(folder / "one.csv", place.sizes.items, 1),
+        "three": write(folder / "three.csv", place.sizes.rows, 3),
+        "one": write(folder / "one.csv", place.sizes.rows, 1),
         "few": write(folder / "few.csv", place.sizes.few_items, 1),
     }
 

@@ -29,7 +29,7 @@ from app.security import new_key
 from tests.servers import HOST, Postgres, free_port, wait_until
 
 ITEMS: Final = 3
-COMMAND: Final = (sys.executable, "-m", "app.cli")
+COMMAND: Final = (sys.executable, "-m", "app")
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 

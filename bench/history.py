@@ -23,9 +23,7 @@ def _rows(kind: Kind) -> tuple[Row, ...]:
     name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[kind]
     return (
         Row(f"history-{kind}-export", f"export of {NEW_ORDERS:,} orders, long history, {name}", PEER, SAME, "s"),
-        Row(
-            f"history-{kind}-page", f"an overview and searches of the dashboard, long history, {name}", PEER, SAME, "s"
-        ),
+        Row(f"history-{kind}-page", f"overview and searches, long history, {name}", PEER, SAME, "s"),
         Row(f"history-{kind}-landing", f"landing, long history, {name}", PEER, SAME, "µs"),
         Row(f"history-{kind}-order", f"order, long history, {name}", PEER, SAME, "µs"),
     )
@@ -71,7 +69,7 @@ def _pages(place: Place, rounds: Rounds, urls: dict[str, str]) -> None:
     def turn(name: str) -> None:
         rounds.add(f"page {name}", pages.read(urls[name]))
 
-    for url in urls.values():
+    for url in urls.values() if place.sizes.warm_up else ():
         pages.read(url)
     alternating(place.sizes.rounds, {name: partial(turn, name) for name in urls})
 

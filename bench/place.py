@@ -32,6 +32,8 @@ class Place:
         self.home, self.sizes = home, sizes
         self._end = ExitStack()
         self._server: Postgres | None = None
+        self._migrated: dict[Kind, str] = {}
+        """A database of each kind that has its tables and nothing else, to copy."""
 
     def __enter__(self) -> Self:
         self.folder = self._end.enter_context(work_folder(self.home))
@@ -69,8 +71,10 @@ class Place:
     @contextmanager
     def service_database(self, kind: Kind) -> Iterator[str]:
         """Give the URL of a database with the service's tables, all of them empty."""
-        with self.new_database(kind) as url:
-            migrate(url, self.new_folder())
+        if kind not in self._migrated:
+            self._migrated[kind] = self._end.enter_context(self.new_database(kind))
+            migrate(self._migrated[kind], self.new_folder())
+        with self.copy_of(self._migrated[kind]) as url:
             yield url
 
     @contextmanager

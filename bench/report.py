@@ -19,8 +19,9 @@ def heading(sizes: Sizes) -> str:
     machine = facts()
     kind = "INDICATIVE, too short to judge by: " if sizes.indicative else ""
     return (
-        f"{kind}{sizes.rounds} paired rounds, {sizes.seconds} s of load each; {sizes.items:,} rows exported and"
-        f" checked; histories of {sizes.few_old:,} and {sizes.old:,} orders; {machine['cores']} cores,"
+        f"{kind}paired rounds: {sizes.rounds}, {sizes.seconds} s of load each; {sizes.items:,} rows exported,"
+        f" {sizes.rows:,} checked, {sizes.imported:,} imported; histories of {sizes.few_old:,} and {sizes.old:,} orders;"
+        f" {machine['cores']} cores,"
         f" Python {machine['python']}\n\n" + _columns("job", "against", "ratio", "min to max", "goal", "")
     )
 
@@ -70,6 +71,8 @@ def as_json(results: Sequence[Result], sizes: Sizes) -> str:
         "rounds": sizes.rounds,
         "seconds_of_load": sizes.seconds,
         "rows_exported": sizes.items,
+        "rows_checked": sizes.rows,
+        "rows_imported": sizes.imported,
         "histories": [sizes.few_old, sizes.old],
         "machine": facts(),
         "rows": [_as_json(one) for one in results],

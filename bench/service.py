@@ -64,7 +64,7 @@ def environment(url: str, folder: Path, **settings: str) -> dict[str, str]:
 
 def migrate(url: str, folder: Path) -> None:
     """Make the tables."""
-    command = [*PYTHON, "app.cli", "migrate"]
+    command = [*PYTHON, "app", "migrate"]
     subprocess.run(command, env=environment(url, folder), cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -72,7 +72,7 @@ def migrate(url: str, folder: Path) -> None:
 def serving(url: str, folder: Path, cpu: int | None = None, **settings: str) -> Iterator[Server]:
     """Serve on a database that has its tables, without a worker; settings are given as `CAPTURE_ORDER_KEYS="..."`."""
     port = free_port()
-    command = [*PYTHON, "app.cli", "serve", "--no-worker", "--port", str(port)]
+    command = [*PYTHON, "app", "serve", "--no-worker", "--port", str(port)]
     with running(command, port, folder, environment(url, folder, **settings), "/readyz/orders", cpu) as server:
         yield server
 

@@ -14,10 +14,14 @@ class Sizes:
     """Of load, for each side in each round."""
     warm_up: int
     """Seconds of load before the rounds; with none the first round is the colder one for every side."""
+    rows: int
+    """Rows of a file that is checked."""
     items: int
-    """Rows of an export, and of a file that is checked."""
+    """Rows of an export."""
     few_items: int
-    """Rows of the smaller export that memory is compared with."""
+    """Rows of the smaller export, and of the smaller file that is checked, that memory is compared with."""
+    imported: int
+    """Rows of a file that is imported, and ten times those of the smaller one."""
     few_old: int
     old: int
     """Orders, and clicks, of a short and of a long history."""
@@ -28,20 +32,24 @@ FULL: Final = Sizes(
     rounds=5,
     seconds=3,
     warm_up=1,
+    rows=1_000_000,
     items=1_000_000,
     few_items=100_000,
+    imported=100_000,
     few_old=10_000,
     old=1_000_000,
 )
 QUICK: Final = Sizes(
     indicative=True,
-    rounds=2,
+    rounds=1,
     seconds=1,
     warm_up=0,
-    items=30_000,
-    few_items=20_000,
-    few_old=10_000,
-    old=50_000,
+    rows=200_000,
+    items=20_000,
+    few_items=10_000,
+    imported=20_000,
+    few_old=5_000,
+    old=20_000,
 )
 CONNECTIONS: Final = 64
 NEW_ORDERS: Final = 1_000

@@ -35,7 +35,7 @@ def _once(url: str, place: Place, number: int) -> tuple[float, float]:
     folder, port = place.new_folder(), free_port()
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*PYTHON, "app.cli", "serve", "--port", str(port)],
+        [*PYTHON, "app", "serve", "--port", str(port)],
         env=environment(url, folder),
         cwd=folder,
         stdout=subprocess.DEVNULL,

@@ -107,7 +107,7 @@ def environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def command(*arguments: str) -> list[str]:
     """Return the command line of the service's own command."""
-    return [sys.executable, "-m", "app.cli", *arguments]
+    return [sys.executable, "-m", "app", *arguments]
 
 
 def run(directory: Path, keys: Keys, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -44,7 +44,7 @@ COMMANDS = [
 ]
 
 
-COMMAND = [sys.executable, "-m", "app.cli"]
+COMMAND = [sys.executable, "-m", "app"]
 
 
 def surroundings(settings: Mapping[str, str]) -> dict[str, str]:

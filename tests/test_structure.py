@@ -57,8 +57,8 @@ SHARED = frozenset(
 """Modules that every room may use; of the rooms they may use `impact` alone."""
 SEE_ALL = frozenset(
     {
-        *("main", "watcher", "clerk", "worker", "purge", "service", "tables", "cli", "health", "doctor", "figures"),
-        *("import_command", "results_command", "order_commands", "reconcile_command", "person_commands"),
+        *("__main__", "cli", "main", "service", "tables", "worker", "watcher", "clerk", "purge", "health", "doctor"),
+        *("figures", "import_command", "results_command", "order_commands", "reconcile_command", "person_commands"),
     }
 )
 """Modules that put the rooms together; no room may import them."""

@@ -114,7 +114,7 @@ def test_a_database_that_is_away_does_not_matter(broken: TestClient, service: Se
 def test_the_command_prints_what_goes_into_pages(sqlite_url: str) -> None:
     """Both elements, as a shop's template takes them, and what is pinned is on record."""
     environment = {"CAPTURE_CAMPAIGN_ID": "1", "CAPTURE_ACTION_TRACKER_ID": "2", "CAPTURE_DATABASE_URL": sqlite_url}
-    command = [sys.executable, "-m", "app.cli", "snippet", "https://track.shop.example/"]
+    command = [sys.executable, "-m", "app", "snippet", "https://track.shop.example/"]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True, check=True
     )

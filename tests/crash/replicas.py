@@ -45,7 +45,7 @@ def shop_on_postgres(server: Postgres, folder: Path) -> Iterator[Shop]:
 def replicas(shop: Shop, ports: Sequence[int], **changes: object) -> Iterator[list["subprocess.Popen[str]"]]:
     """Serve the shop from several processes, each with its worker, with changes to the settings."""
     with ExitStack() as stack:
-        arguments = ("app.cli", "serve", "--host", HOST, "--port")
+        arguments = ("app", "serve", "--host", HOST, "--port")
         processes = [stack.enter_context(shop.process(*arguments, str(port), **changes)) for port in ports]
         logs = [_read(process) for process in processes]
         for process, port, log in zip(processes, ports, logs, strict=True):

@@ -66,7 +66,7 @@ class Served:
             "CAPTURE_ORDER_KEYS": f"sha256:{hash_of(ORDER_KEY)}",
             "CAPTURE_SPOOL_PATH": str(self.folder / "spool"),
         }
-        command = [sys.executable, "-m", "app.cli", "serve", "--host", HOST, "--port", str(self.port), "--no-worker"]
+        command = [sys.executable, "-m", "app", "serve", "--host", HOST, "--port", str(self.port), "--no-worker"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stderr=log)
         wait_until(self.answers, "the service does not answer")

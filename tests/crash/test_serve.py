@@ -66,7 +66,7 @@ class Load:
 @contextmanager
 def serving(shop: Shop, port: int) -> Iterator["subprocess.Popen[str]"]:
     """Start the service, with its worker, as the merchant does."""
-    arguments = ("app.cli", "serve", "--host", HOST, "--port", str(port))
+    arguments = ("app", "serve", "--host", HOST, "--port", str(port))
     with shop.process(*arguments) as process:
         wait_until(lambda: process.poll() is not None or _answers(port), "the service does not answer")
         # What it logs is read, so that it does not wait for a full pipe.
@@ -150,7 +150,7 @@ def test_the_worker_command_goes_on_where_a_killed_one_stopped(new_shop: Callabl
     shop = new_shop("sqlite")
     assert shop.run("SIGKILL", "batch.committed", "2") == -signal.SIGKILL
     began = time.monotonic()
-    with shop.process("app.cli", "worker", lease_seconds=15) as process:
+    with shop.process("app", "worker", lease_seconds=15) as process:
         wait_until(lambda: shop.facts().open_work == 0, "the worker does not go on")
         assert time.monotonic() - began < 20
         process.send_signal(signal.SIGTERM)

@@ -136,7 +136,7 @@ def service(folder: Path, port: int | None = None, **settings: str) -> Iterator[
         "CAPTURE_ORDER_KEYS": f"sha256:{hash_of(ORDER_KEY)}",
         **{f"CAPTURE_{name.upper()}": value for name, value in settings.items()},
     }
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "app", "serve", "--port", str(port)]
     with running(command, port, folder / "service.log", **environment) as process:
         # The first call waits for lists that are being read; it is a visitor's of its own.
         ask(port, "/capture?im_ref=first", user_agent="Mozilla/5.0", x_forwarded_for="192.0.2.1")

@@ -26,7 +26,7 @@ from tests.servers import PATIENCE, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "how-to" / "sandbox.md").read_text("utf-8")
-COMMAND = [sys.executable, "-m", "app.cli", "sandbox"]
+COMMAND = [sys.executable, "-m", "app", "sandbox"]
 
 
 @contextmanager
