@@ -20,9 +20,8 @@ def heading(sizes: Sizes) -> str:
     kind = "INDICATIVE, too short to judge by: " if sizes.indicative else ""
     return (
         f"{kind}paired rounds: {sizes.rounds}, {sizes.seconds} s of load each; {sizes.items:,} rows exported,"
-        f" {sizes.rows:,} checked, {sizes.imported:,} imported; histories of {sizes.few_old:,} and {sizes.old:,} orders;"
-        f" {machine['cores']} cores,"
-        f" Python {machine['python']}\n\n" + _columns("job", "against", "ratio", "min to max", "goal", "")
+        f" {sizes.rows:,} checked, {sizes.imported:,} imported; histories of {sizes.few_old:,} and {sizes.old:,}"
+        f" orders; {machine['cores']} cores, Python {machine['python']}\n\n" + _columns("job", "against", "ratio", "min to max", "goal", "")
     )
 
 
