@@ -18,11 +18,12 @@ def heading(sizes: Sizes) -> str:
     """Return what stands above the lines."""
     machine = facts()
     kind = "INDICATIVE, too short to judge by: " if sizes.indicative else ""
-    return (
+    what = (
         f"{kind}paired rounds: {sizes.rounds}, {sizes.seconds} s of load each; {sizes.items:,} rows exported,"
         f" {sizes.rows:,} checked, {sizes.imported:,} imported; histories of {sizes.few_old:,} and {sizes.old:,}"
-        f" orders; {machine['cores']} cores, Python {machine['python']}\n\n" + _columns("job", "against", "ratio", "min to max", "goal", "")
+        f" orders; {machine['cores']} cores, Python {machine['python']}"
     )
+    return f"{what}\n\n" + _columns("job", "against", "ratio", "min to max", "goal", "")
 
 
 def line(result: Result) -> str:
