@@ -44,7 +44,7 @@ lint: $(DEV) ## check style and types
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy $(CHECKED)
 
-bench: $(DEV) ## measure every goal of docs/explanation/performance.md beside its peers, some 15 minutes (ARGS="--only capture")
+bench: $(DEV) ## measure every goal of docs/explanation/performance.md beside its peers, some 17 minutes (ARGS="--only capture")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(DEV) ## the same, smaller and only indicative, in less than two minutes

@@ -150,9 +150,10 @@ def _add_on_sqlite(cursor: Any, orders: Sequence[Order], now: str) -> dict[int, 
         places = [made - first for (made,) in cursor.execute("SELECT id FROM conversion WHERE id >= ?", (first,))]
     if places:
         new = [(first + one, first_revision + one, orders[one], _time(orders[one].event_date)) for one in places]
-        insert_rows(cursor, _REVISIONS, [(own, its, 1, now, *_revision(order, at)) for its, own, order, at in new])
-        insert_rows(cursor, _ITEMS, [(own, *item) for _, own, order, _ in new for item in _items(order)])
-        insert_rows(cursor, _WAITS, [(own, *_unsent(order, at)) for _, own, order, at in new])
+        revisions = [(number, made, 1, now, *_revision(order, at)) for made, number, order, at in new]
+        insert_rows(cursor, _REVISIONS, revisions)
+        insert_rows(cursor, _ITEMS, [(number, *item) for _, number, order, _ in new for item in _items(order)])
+        insert_rows(cursor, _WAITS, [(number, *_unsent(order, at)) for _, number, order, at in new])
         insert_rows(cursor, _TOTALS, _totals([order for _, _, order, _ in new], now), _ADDED_UP)
     return {place: first + place for place in places}
 
