@@ -1,8 +1,7 @@
 # Everything runs from .venv, which comes from the hash-locked dependency files; see `make help`.
 
 PYTHON ?= python3
-# One more than the two processors of a small machine: a test often waits for a server, a lease or a browser.
-WORKERS ?= 3
+WORKERS ?= 2
 ARGS ?=
 UPGRADE ?=
 
