@@ -105,6 +105,7 @@ def test_a_database_without_room_acknowledges_nothing_that_it_cannot_keep(disk: 
             assert integrity(disk.path / "shop.db") == "ok"
         export_all(connection)
         wait_until(lambda: clicks(disk.path / "shop.db") == landed, "a landing is not recorded")
+        wait_until(lambda: shop.facts().open_work == 0, "a file that was tried does not arrive")
         process.terminate()
         assert process.wait(SECONDS) == 0
     assert integrity(disk.path / "shop.db") == "ok"
