@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -166,7 +166,9 @@ class Misdeed(Enum):
 
 
 DROP, STALL, DRIP, TALK = Misdeed
-POLITE: dict[str, str | Misdeed] = {
+Answer = str | bytes | Misdeed
+"""A text is a whole answer; bytes are said as they stand, and are the last ones."""
+POLITE: dict[str, str] = {
     "greeting": "220 scripted",
     "EHLO": "250-scripted\r\n250 STARTTLS",
     "STARTTLS": "220 go on",
@@ -188,8 +190,8 @@ class _Over(Exception):
 class Scripted:
     """A mail server that takes one connection after the other, and does at each step what its script says."""
 
-    def __init__(self, tls: ssl.SSLContext | None, script: dict[str, str | Misdeed], *, at_once: bool = False) -> None:
-        self.script = POLITE | script
+    def __init__(self, tls: ssl.SSLContext | None, script: Mapping[str, Answer], *, at_once: bool = False) -> None:
+        self.script: dict[str, Answer] = {**POLITE, **script}
         self.tls, self.at_once = tls, at_once
         self.said: list[str] = []
         self.logins: list[str] = []
@@ -276,6 +278,9 @@ class Scripted:
         answer = self.script.get(line) or self.script[step]
         if isinstance(answer, str):
             connection.sendall(answer.encode() + b"\r\n")
+        elif isinstance(answer, bytes):
+            connection.sendall(answer)
+            raise _Over
         elif answer is DROP:
             raise _Over
         elif answer is STALL:

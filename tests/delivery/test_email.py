@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -31,14 +31,15 @@ from tests.delivery.email_server import (
     DRIP,
     DROP,
     PASSWORD,
+    POLITE,
     SENDER,
     STALL,
     TALK,
     TO,
     USERNAME,
+    Answer,
     Mail,
     Mailbox,
-    Misdeed,
     Scripted,
     ca_file,
     mail_server,
@@ -86,7 +87,7 @@ def scripted(authority: trustme.CA) -> Iterator[Callable[..., Scripted]]:
     """Start servers with scripts."""
     running: list[Scripted] = []
 
-    def start(script: dict[str, str | Misdeed] | None = None, **certificate: object) -> Scripted:
+    def start(script: Mapping[str, Answer] | None = None, **certificate: object) -> Scripted:
         at_once = bool(certificate.pop("at_once", False))
         one = Scripted(server_tls(authority, **certificate), script or {}, at_once=at_once).__enter__()
         running.append(one)
@@ -341,7 +342,7 @@ def test_a_certificate_of_an_unknown_authority_gets_nothing(
     assert (there.logins, there.mails) == ([], [])
 
 
-STRIPPED: list[dict[str, str | Misdeed]] = [
+STRIPPED: list[dict[str, Answer]] = [
     {"EHLO": "250-scripted\r\n250 AUTH PLAIN LOGIN"},
     {"EHLO": "250 scripted"},
     {"STARTTLS": "454 not now, secret words"},
@@ -352,9 +353,7 @@ STRIPPED: list[dict[str, str | Misdeed]] = [
 
 
 @pytest.mark.parametrize("script", STRIPPED, ids=str)
-def test_without_encryption_nothing_is_sent(
-    scripted: Start, channel_to: Connect, script: dict[str, str | Misdeed]
-) -> None:
+def test_without_encryption_nothing_is_sent(scripted: Start, channel_to: Connect, script: dict[str, Answer]) -> None:
     """Somebody in between may have taken STARTTLS away, refused it, or answered it with anything."""
     there = scripted(script)
     assert type(failure(channel_to(there.port))) is ReceiverNotTrusted
@@ -500,6 +499,22 @@ def test_a_connection_lost_before_the_end_is_tried_again(scripted: Start, channe
     assert there.mails == []
 
 
+@pytest.mark.parametrize("step", [step for step in POLITE if step not in {"dot", "QUIT"}])
+def test_half_an_answer_is_none(scripted: Start, channel_to: Connect, step: str) -> None:
+    """Cut after whichever byte: what had been said by then decides nothing, not even that a server has no TLS."""
+    answer = f"{POLITE[step]}\r\n".encode()
+    servers = [scripted({step: answer[:length]}) for length in range(len(answer))]
+    assert {type(failure(channel_to(there.port))) for there in servers} == {ChannelUnavailable}
+    assert [there.mails for there in servers if there.mails] == []
+
+
+def test_half_of_the_last_answer_leaves_it_open(scripted: Start, channel_to: Connect) -> None:
+    """A mail is taken when the server has said so to the end."""
+    answer = f"{POLITE['dot']}\r\n".encode()
+    servers = [scripted({"dot": answer[:length]}) for length in range(len(answer))]
+    assert {type(failure(channel_to(there.port))) for there in servers} == {OutcomeUnknown}
+
+
 def test_a_mail_that_breaks_off_in_the_middle_is_tried_again(scripted: Start, channel_to: Connect) -> None:
     """It has no end, so no server takes it for one."""
     there = scripted({"body": DROP})
@@ -561,9 +576,7 @@ def test_an_answer_that_never_ends_is_cut_off(scripted: Start, channel_to: Conne
 
 
 @pytest.mark.parametrize("answer", [DROP, STALL, "500 what", "nonsense"])
-def test_what_follows_the_last_answer_does_not_matter(
-    scripted: Start, channel_to: Connect, answer: str | Misdeed
-) -> None:
+def test_what_follows_the_last_answer_does_not_matter(scripted: Start, channel_to: Connect, answer: Answer) -> None:
     """A mail that was taken has arrived, however the server parts, and nobody waits for that."""
     there, begun = scripted({"QUIT": answer}), time.monotonic()
     channel_to(there.port, settings(channel="email", transfer_seconds=3600)).send(SMALL, ignore)

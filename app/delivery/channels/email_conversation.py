@@ -67,7 +67,7 @@ class Conversation(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         """Return the code and the text of an answer."""
-        self.file = self.file or io.BufferedReader(_Answers(self))
+        self.file = self.file or _Lines(_Answers(self))
         try:
             code, text = super().getreply()
         except OSError as error:
@@ -184,6 +184,15 @@ class Conversation(smtplib.SMTP):
         if self.handed_over:
             return OutcomeUnknown(f"{self.server} has the mail and did not confirm it ({why}); it may have arrived.")
         return ChannelUnavailable(f"{self.server} did not get the whole mail, since {why}.")
+
+
+class _Lines(io.BufferedReader):
+    """The lines of a server's answers."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line, or nothing at the end, as one that breaks off is none: `250` may have been to be `250-`."""
+        line = super().readline(size)
+        return line if line.endswith(b"\n") or len(line) == size else b""
 
 
 class _Answers(io.RawIOBase):
