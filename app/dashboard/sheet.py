@@ -12,8 +12,11 @@ FIRST_LINE: Final = (
 )
 BOM: Final = "\ufeff"
 """Without it, Excel takes the bytes for another encoding."""
-_FORMULA: Final = re.compile(r'(^|[;\t\r\n])(?=[ "]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])')
-"""Where a formula might begin. Where a semicolon is what separates cells, a spreadsheet cuts at those within a cell."""
+_BEGINS: Final = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_FORMULA: Final = re.compile(rf'^(?=[ "]*{_BEGINS})|[;\t\r\n](?=[ "]*(?:{_BEGINS}|\Z))')
+"""Where a formula might begin. Where a semicolon is what separates cells, a spreadsheet cuts at those within a cell,
+and takes the quote at its end for one that begins another, with the end of the line in it.
+"""
 
 
 def sheet_name(filename: str) -> str:
@@ -32,4 +35,4 @@ def sheet_of(content: bytes) -> bytes:
 
 def harmless(cell: str) -> str:
     """Return the text of a cell with an apostrophe before whatever would be run as a formula."""
-    return _FORMULA.sub(r"\1'", cell)
+    return _FORMULA.sub(r"\g<0>'", cell)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.dashboard.sheet import FIRST_LINE, harmless, sheet_name, sheet_of
+from app.dashboard.sheet import BOM, FIRST_LINE, harmless, sheet_name, sheet_of
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 CELLS = st.text(st.sampled_from("=+-@\t\r\n;,\" '＝＠aé\u202e0") | st.characters(codec="utf-8"), max_size=12)
@@ -27,6 +27,8 @@ def read(content: bytes, delimiter: str = ",") -> list[list[str]]:
 
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=4), st.sampled_from(",;\t"))
 @example([['a;"=1+1"', ";=1", "=cmd|' /C calc'!A0"]], ";")
+@example([["", "\n"]], ";")
+@example([["", 'a;"']], ";")
 def test_no_cell_begins_as_a_formula_however_the_spreadsheet_cuts_it(rows: list[list[str]], delimiter: str) -> None:
     """By commas, and by what spreadsheets of other countries separate cells with."""
     cells = [cell for row in read(sheet_of(written(rows)), delimiter) for cell in row]
@@ -38,7 +40,7 @@ def test_nothing_is_added_but_apostrophes(rows: list[list[str]]) -> None:
     """Every cell is there in its place, and reads as it was once the apostrophes are gone."""
     first, *shown = read(sheet_of(written(rows)))
     assert first == [FIRST_LINE]
-    plain = [[cell.replace("'", "") for cell in row] for row in read(written(rows))]
+    plain = [[cell.replace("'", "") for cell in row] for row in read(BOM.encode() + written(rows))]
     assert [[cell.replace("'", "") for cell in row] for row in shown] == plain
 
 
