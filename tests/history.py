@@ -59,7 +59,7 @@ TABLES: Final = (
         "batch",
         ROWS,
         '(id, batch_id, export_id, kind, event_type, filename, created_at, "rows", orders, sha256)',
-        "n, 'b-' || n, n, 'conversions', 'default', 'b-' || n || '.csv', {at}, 9, 9, 'none'",
+        "n, 'b-' || n, n, 'conversions', 'default', {file}, {at}, 9, 9, 'none'",
     ),
     ("batch_content", ROWS, "(batch, content)", "n, {bytes}"),
     (
@@ -107,7 +107,7 @@ TABLES: Final = (
         "submission",
         ROWS,
         "(id, batch, type, status, submission_date, file_name, impact_id, source, recorded_at)",
-        "n, n, 'Conversion', 'Complete', {at}, 'b-' || n || '.csv', 'F-' || n, 'api', {at}",
+        "n, n, 'Conversion', 'Complete', {at}, {file}, 'F-' || n, 'api', {at}",
     ),
     (
         "submission_error",
@@ -154,7 +154,7 @@ def add_history(database: Database, now: datetime) -> None:
     first = (now - timedelta(seconds=30 * (ORDERS + CANCELLED), days=1)).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     words = {name: text.format(first=first) for name, text in DIALECTS[kind].items()}
     words |= {"customer": str(number_of(Term.CUSTOMER, "history")), "some": str(ROWS), "all": str(ORDERS + CANCELLED)}
-    words["state"] = STATE
+    words |= {"state": STATE, "file": "'2026-01-01_ActionData_default_' || n || '.csv'"}
     with database.engine.connect() as connection:
         _begin_quickly(connection, kind)
         for table, count, columns, values in TABLES:

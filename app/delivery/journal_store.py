@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, select, update
+from sqlalchemy import Row, exists, func, insert, select, update
 from sqlmodel import Session
 
 from app.batches import modifications_store as modifications
@@ -17,6 +17,7 @@ from app.conversions import store as conversions
 from app.conversions.corrections_store import ACTION, CANCELLED, CORRECTION
 from app.conversions.order import Order
 from app.conversions.store import CONVERSION, REVISION
+from app.database import only_by_keys
 from app.delivery.attempt import AttemptStatus, BatchState
 from app.delivery.kept import Kept
 from app.delivery.store import ATTEMPT, look_after
@@ -31,14 +32,18 @@ _DETAIL: Final = (
     "An older database was restored, and this file had left before; look at impact.com's File Submissions, then"
     " redeliver or confirm it."
 )
-_ATTEMPTED: Final[ColumnElement[bool]] = exists().where(ATTEMPT.c.batch == BATCH.c.id)
+_FIRST_ATTEMPT: Final = select(ATTEMPT.c.number).where(ATTEMPT.c.batch == BATCH.c.id).limit(1).scalar_subquery()
 
 
 def attempted(session: Session, names: Collection[str]) -> set[str]:
-    """Return which of the files are batches that an attempt is recorded of."""
+    """Return which of the files are batches that an attempt is recorded of.
+
+    Each is asked for by itself: PostgreSQL would join all attempts there are with the few files that EXISTS names.
+    """
+    only_by_keys(session)
     found: set[str] = set()
     for chunk in _chunks(names):
-        known = select(BATCH.c.filename).where(BATCH.c.filename.in_(chunk), _ATTEMPTED)
+        known = select(BATCH.c.filename).where(BATCH.c.filename.in_(chunk), _FIRST_ATTEMPT.is_not(None))
         found.update(session.connection().execute(known).scalars())
     return found
 
@@ -48,6 +53,7 @@ def newest_attempted(session: Session, limit: int) -> Sequence[Row[Any]]:
 
     Their id, filename and event_type, their hash, and when and why their content was removed.
     """
+    only_by_keys(session)
     ended = exists().where(ATTEMPT.c.batch == BATCH.c.id, ATTEMPT.c.ended_at.is_not(None))
     names = ("id", "filename", "event_type", "sha256", "removed_at", "removed_why")
     newest = select(*(BATCH.c[name] for name in names)).where(ended).order_by(BATCH.c.id.desc()).limit(limit)
