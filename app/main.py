@@ -49,7 +49,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(service.prepare_if_possible)
         await run_in_threadpool(warm_up)  # else the first visitor waits, and a server-side shop may give up on us
-        _leave_alone_what_stays()
+        leave_alone_what_stays()
         await keeper.start()
         recorder.start()
         worker.start()
@@ -82,7 +82,7 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
     return app
 
 
-def _leave_alone_what_stays() -> None:
+def leave_alone_what_stays() -> None:
     """Tell the garbage collector that what there is now stays: else it looks through all of it while visitors wait."""
     gc.collect()
     gc.freeze()

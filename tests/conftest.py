@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from app.config import Settings
 from app.database import Database
 from app.delivery.channels.folder import FolderChannel, FolderSettings
-from app.main import create_app
+from app.main import create_app, leave_alone_what_stays
 from app.migrations import migrate
 from app.security import hash_of
 from app.service import Service
@@ -38,6 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for number in range(processes)
         for item in (*long[number::processes], *others[_share(len(others), number, processes)])
     ]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage as a service that has started does, not in thousands of tests that stay."""
+    leave_alone_what_stays()
 
 
 def _share(length: int, number: int, processes: int) -> slice:

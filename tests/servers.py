@@ -214,7 +214,8 @@ def new_database(server: str, template: str | None = None) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template is not None:
-        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
+        # File by file is cheaper than by way of the log where nobody waits for the disk.
+        create += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
     _execute(server, create)
     try:
         yield urlsplit(server)._replace(path=f"/{name}").geturl()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.impact.currency import AMOUNT_LIMIT, DECIMALS
 from app.strict_json import unusable
@@ -18,8 +18,7 @@ REVERSED: Final = "REVERSED"
 MAX_TEXT: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class ActionFacts:
+class ActionFacts(NamedTuple):
     """What impact.com says of an action. Amounts are in minor units of `currency`, None where they cannot be exact."""
 
     action_id: str

@@ -1,7 +1,7 @@
 """The actions as impact.com has them, and every statement on them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -222,7 +222,7 @@ def keep(
         some = newest_last[start : start + PAGE]
         orders = orders_of(session, [(one.action_tracker_id, one.order_id) for one in some], trackers)
         rows = [
-            asdict(one) | {"conversion_id": orders.get((one.action_tracker_id, one.order_id)), "read_at": read_at}
+            one._asdict() | {"conversion_id": orders.get((one.action_tracker_id, one.order_id)), "read_at": read_at}
             for one in some
         ]
         session.connection().execute(upserted(session, REPORTED_ACTION, ("action_id",)), rows)
