@@ -56,21 +56,21 @@ def _number_reader(mapping: Mapping | None, *, whole: bool) -> Convert | None:
 
 def _date_reader(mapping: Mapping) -> Convert:
     zone = ZoneInfo(mapping.time_zone) if mapping.time_zone else None
+    form = mapping.date_format
+    wanted = f"This must be a time written {f'as {form}' if form else 'in ISO 8601'}."
 
     def read(cell: str) -> str:
         try:
-            form = mapping.date_format
             moment = datetime.strptime(cell.strip(), form) if form else datetime.fromisoformat(cell.strip())  # noqa: DTZ007 (below)
-        except ValueError:
-            wanted = f"as {mapping.date_format}" if mapping.date_format else "in ISO 8601"
-            raise Unclear("INVALID_EVENT_DATE", f"This must be a time written {wanted}.") from None
-        if moment.tzinfo is None:
-            if zone is None:
-                raise Unclear("INVALID_EVENT_DATE", "This has no offset; name the mapping's time_zone.")
-            moment = moment.replace(tzinfo=zone)
-            if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment.replace(tzinfo=None):
-                raise Unclear("INVALID_EVENT_DATE", f"There is no such time in {mapping.time_zone}: clocks go forward.")
-        return moment.isoformat()
+            there = moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
+            exists = there.astimezone(UTC).astimezone(there.tzinfo).replace(tzinfo=None) == moment.replace(tzinfo=None)
+        except (ValueError, OverflowError):  # in UTC the first and the last day may lie beyond those that there are
+            raise Unclear("INVALID_EVENT_DATE", wanted) from None
+        if there.tzinfo is None:
+            raise Unclear("INVALID_EVENT_DATE", "This has no offset; name the mapping's time_zone.")
+        if not exists:
+            raise Unclear("INVALID_EVENT_DATE", f"There is no such time in {mapping.time_zone}: clocks go forward.")
+        return there.isoformat()
 
     return read
 

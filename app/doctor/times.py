@@ -24,7 +24,7 @@ def drift(whose: str, headers: Mapping[str, str], now: datetime) -> Iterator[Fin
     """Compare the time of an answer that has just come with ours."""
     try:
         told = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return
     apart = abs(now - (told if told.tzinfo else told.replace(tzinfo=UTC)))
     detail = f"This computer's clock and {whose} differ by {apart.total_seconds():.0f} s."

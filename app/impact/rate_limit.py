@@ -51,7 +51,7 @@ def _moment(reset: int, now: datetime) -> datetime:
     if reset < _UNIX_TIMES:
         return min(now + timedelta(seconds=min(reset, int(LONGEST_RESET.total_seconds()))), latest)
     seconds = reset // 1000 if reset >= _UNIX_MILLISECONDS else reset
-    return min(max(datetime.fromtimestamp(seconds, UTC), now), latest)
+    return latest if seconds > latest.timestamp() else max(datetime.fromtimestamp(seconds, UTC), now)
 
 
 def _retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
@@ -60,7 +60,7 @@ def _retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
         return _moment(min(seconds, _UNIX_TIMES - 1), now)
     try:
         told = parsedate_to_datetime(headers["Retry-After"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     aware = told if told.tzinfo else told.replace(tzinfo=UTC)
     return min(max(aware, now), now + LONGEST_RESET)

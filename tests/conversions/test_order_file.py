@@ -397,6 +397,7 @@ def test_an_amount_that_may_mean_something_else_is_refused(amount: str) -> None:
         ("29.03.2026 02:30", None),
         ("25.10.2026 02:30", "2026-10-25T02:30:00+02:00"),
         ("2026-11-20 18:00", None),
+        ("01.01.0001 00:00", None),  # what some shops write for no date, and no time in UTC
     ],
 )
 def test_hours_that_clocks_skip_or_repeat(when: str, seen: str | None) -> None:

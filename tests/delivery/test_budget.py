@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.config import Settings
@@ -185,6 +185,9 @@ def test_of_answers_in_any_order_the_smaller_rest_counts() -> None:
         st.text(st.characters(codec="latin-1"), max_size=30) | st.integers(-(10**20), 10**20).map(str),
     )
 )
+@example({"X-RateLimit-Reset": "999999999999"})
+@example({"X-RateLimit-Reset": "253402300800000"})
+@example({"Retry-After": "Mon, 23 Nov 2026 99999999999999999999:12:08 GMT"})
 def test_no_header_is_too_strange(headers: dict[str, Any]) -> None:
     """Nonsense is no limit, and no wait is longer than two hours."""
     limits = limits_of(headers, NOW)
