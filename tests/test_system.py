@@ -39,6 +39,13 @@ def test_without_the_programs_the_other_tests_run_and_one_line_names_what_was_le
     assert "chromium" in line.partition("apt-get install ")[2]
 
 
+def test_files_lie_in_memory_only_where_there_is_room(tmp_path: Path) -> None:
+    """A container may have little of it, or none."""
+    assert system.folder_in_memory(tmp_path, room=1) == tmp_path
+    assert system.folder_in_memory(tmp_path, room=2**60) is None
+    assert system.folder_in_memory(tmp_path / "nowhere", room=1) is None
+
+
 def test_no_daemon_starts_while_packages_are_installed(tmp_path: Path) -> None:
     """Debian's scripts ask a file whether they may; it is gone afterwards, also when the installation fails."""
     policy = tmp_path / "policy-rc.d"
