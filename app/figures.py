@@ -44,8 +44,9 @@ class Figures:
         return self._reading.result() if done else ()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; what it has begun to read is waited for a moment."""
         self._lane.close()
+        self._lane.join()
 
     def _read(self) -> Sequence[Metric]:
         began = time.monotonic()

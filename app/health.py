@@ -87,8 +87,9 @@ class Lookout:
         return self._looking.result() if done else Sight()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; a look that it has begun is waited for a moment, so that its connection is closed too."""
         self._lane.close()
+        self._lane.join()
 
     def _look(self) -> Sight:
         free = _disk_free(self._database)

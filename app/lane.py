@@ -5,9 +5,12 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 R = TypeVar("R")
+
+MOMENT: Final = 1.0
+"""Seconds that an ordinary call has at the end."""
 
 
 class Lane:
@@ -47,7 +50,7 @@ class Lane:
         """End the thread after the calls that it was given."""
         self._calls.put(None)
 
-    def join(self, seconds: float) -> None:
+    def join(self, seconds: float = MOMENT) -> None:
         """Wait for that, so long."""
         self._thread.join(seconds)
 

@@ -61,8 +61,8 @@ def create_app(service: Service | None = None, *, with_worker: bool = True) -> F
         await run_in_threadpool(worker.stop, DRAIN_SECONDS)
         counting.cancel()
         metrics.hand_over()
-        lookout.close()
-        figures.close()
+        await run_in_threadpool(lookout.close)
+        await run_in_threadpool(figures.close)
         service.database.close()
 
     app = _application(lifespan)

@@ -1,5 +1,7 @@
 """Whether the service lives, takes clicks, takes orders: each is told truthfully."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +11,15 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from app import health
 from app.config import Settings
 from app.database import Database
 from app.delivery.channels.folder import FolderChannel, FolderSettings
 from app.main import create_app
+from app.migrations import Schema, look
 from app.service import Service
 from tests.conftest import SettingsFactory
+from tests.servers import PATIENCE
 from tests.support import ORDER_KEY, bearer, body
 
 
@@ -114,3 +119,26 @@ def test_a_stopping_service_is_not_ready(client: TestClient, service: Service) -
     for path in ("/readyz", "/readyz/orders"):
         answer = client.get(path)
         assert (answer.status_code, answer.json()["stopping"]) == (503, True)
+
+
+def test_a_look_that_has_begun_ends_before_the_database_is_closed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its connection would be left open at the server."""
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow_look(database: Database) -> Schema:
+        begun.set()
+        go.wait(PATIENCE)
+        seen = look(database)
+        ended.set()
+        return seen
+
+    monkeypatch.setattr(health, "look", slow_look)
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.01)
+    lookout = health.Lookout(service.database, service.hold)
+    assert asyncio.run(lookout.look()) == health.Sight()
+    assert begun.wait(PATIENCE)
+    go.set()
+    lookout.close()
+    assert ended.is_set()
