@@ -254,7 +254,7 @@ class _Visit:
         data: socket.socket = self.server._passive.accept()[0]
         try:
             if self.private and self.server.data:
-                data = self.server.data.wrap_socket(data, server_side=True)
+                data = self.server.data.wrap_socket(data, server_side=True, suppress_ragged_eofs=False)
             self._take_from(data)
         except OSError as error:
             self.server.ended = type(error).__name__
